@@ -1,0 +1,1 @@
+"""Pipelines and integrations: model (pure), compiled runtime (pure), store (io)."""

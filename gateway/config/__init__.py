@@ -1,0 +1,1 @@
+"""The configuration: the components' settings in one file, all problems at once, one path for start and reload."""

@@ -1,0 +1,1 @@
+"""Consent signals and the gate (pure)."""

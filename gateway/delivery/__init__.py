@@ -1,0 +1,1 @@
+"""Lease, map, batch, send, judge, settle."""

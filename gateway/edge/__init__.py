@@ -1,0 +1,1 @@
+"""The site-facing listener: collect, proxy, tunnel on one protocol."""

@@ -1,0 +1,1 @@
+"""The canonical event and one parser per wire format (pure)."""

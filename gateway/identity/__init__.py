@@ -1,0 +1,1 @@
+"""Sealing: normalise, hash, browser id, click id, redaction (pure)."""

@@ -1,0 +1,1 @@
+"""TikTok Events API simulator and demo shop, for local work, tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""The durable queue. It moves bytes and knows no event."""

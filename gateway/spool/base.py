@@ -1,0 +1,176 @@
+"""Records, lanes and the spool's interface (pure).
+
+Law: a spool moves bytes. ``put`` is durable when its future resolves; a leased record is handed out again only after settle,
+release or a restart; every record leaves through exactly one counted outcome, in the same transaction that removes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from gateway.outcome import Outcome, Reason
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+
+class Lane(NamedTuple):
+    """One delivery queue: an integration and the test code that was set at acceptance (empty = live)."""
+
+    integration: str
+    test_code: str = ""
+
+    @property
+    def key(self) -> str:
+        """The lane as stored: ``integration`` or ``integration|CODE`` (ids hold no ``|``)."""
+        return f"{self.integration}|{self.test_code}" if self.test_code else self.integration
+
+    @classmethod
+    def parse(cls, key: str) -> "Lane":
+        """The inverse of :attr:`key`."""
+        integration, _, code = key.partition("|")
+        return cls(integration, code)
+
+
+class NewRecord(NamedTuple):
+    """A record to be made durable. ``owner`` is the hash of the visitor's anonymous id, empty = unknown."""
+
+    lane: str
+    """:attr:`Lane.key`."""
+    owner: str
+    accepted_at: float
+    payload: bytes
+
+
+class Record(NamedTuple):
+    """A leased record. ``attempts`` counts the deliveries already tried."""
+
+    id: int
+    lane: str
+    owner: str
+    accepted_at: float
+    payload: bytes
+    attempts: int
+
+
+class Retry(NamedTuple):
+    """Hand ``id`` out again at ``due`` (Unix s)."""
+
+    id: int
+    due: float
+    reason: Reason
+
+
+class Death(NamedTuple):
+    """Move ``id`` to the dead letters. ``answer`` is the destination's redacted words, for the user."""
+
+    id: int
+    reason: Reason
+    answer: str = ""
+
+
+class Done(NamedTuple):
+    """Remove ``id`` with a final outcome: delivered, filtered, expired, deduplicated."""
+
+    id: int
+    outcome: Outcome
+    reason: Reason = Reason.NONE
+
+
+@dataclass(slots=True)
+class Settlement:
+    """The fate of leased records, applied in one transaction."""
+
+    done: Sequence[Done] = ()
+    retry: Sequence[Retry] = ()
+    dead: Sequence[Death] = ()
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """A record that will not be tried again by itself."""
+
+    id: int
+    lane: str
+    owner: str
+    accepted_at: float
+    died_at: float
+    attempts: int
+    reason: str
+    answer: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class LaneStats:
+    """One lane's share of the spool; ages in Unix seconds of the oldest acceptance, 0 = empty."""
+
+    lane: str
+    queued: int
+    leased: int
+    dead: int
+    oldest_accepted_at: float
+
+
+@dataclass(slots=True)
+class SpoolStats:
+    """A snapshot. ``totals`` are the durable fates since the spool was created: (lane, outcome, reason) → records."""
+
+    lanes: list[LaneStats]
+    used_bytes: int
+    max_bytes: int
+    writable: bool
+    totals: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+class Spool(Protocol):
+    """What edge and delivery know of the spool. Coroutines raise :class:`gateway.errors.SpoolUnavailable`."""
+
+    def put(self, records: Sequence[NewRecord]) -> "Future[None]":
+        """Make ``records`` durable. The future is shared by everything that is committed together; it resolves after fsync or
+        fails with SpoolUnavailable, in which case nothing of ``records`` is kept. Raises SpoolUnavailable at once when full."""
+        ...
+
+    async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
+        """Up to ``max_records`` due records of ``lane``, oldest first; waits up to ``wait_s`` for the first one."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Apply fates to leased records in one transaction."""
+        ...
+
+    async def release(self, ids: Sequence[int]) -> None:
+        """Give leased records back, due at once, without counting an attempt."""
+        ...
+
+    async def purge(self, owner: str, reason: Reason) -> int:
+        """Remove the owner's queued and dead records (leased ones when they come back); how many."""
+        ...
+
+    async def stats(self) -> SpoolStats:
+        """Depths, bytes and durable totals."""
+        ...
+
+    async def lanes(self) -> list[str]:
+        """Lanes that hold queued records."""
+        ...
+
+    async def dead_list(self, lane: str | None, after: int, limit: int) -> list[DeadLetter]:
+        """Dead letters with id > ``after``, ascending; ``lane`` None = all."""
+        ...
+
+    async def dead_replay(self, ids: Sequence[int]) -> int:
+        """Queue dead letters again, age starting anew; how many there were."""
+        ...
+
+    async def dead_drop(self, ids: Sequence[int]) -> int:
+        """Remove dead letters for good (outcome ``dropped``); how many there were."""
+        ...
+
+    async def bury_lane(self, lane: str, reason: Reason) -> int:
+        """Move a removed integration's queue to the dead letters; how many."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what waits, checkpoint, release the lock."""
+        ...
