@@ -1,0 +1,70 @@
+# Everything a newcomer needs: `make run` and `make test` set themselves up (Python >= 3.11 with venv, make >= 3.81).
+SHELL  := /bin/sh
+VENV   := .venv
+PY     := $(VENV)/bin/python
+# The newest suitable interpreter; override with `make run PYTHON=/path/to/python3.12`.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+# `make run` fronts your own app and sends to TikTok with these (all optional):
+UPSTREAM  ?=
+PIXEL     ?=
+TOKEN     ?=
+TEST_CODE ?=
+export UPSTREAM PIXEL TOKEN TEST_CODE
+
+.PHONY: help run test lint format bench lock clean python-ok
+help: ## what can be made
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+: ##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+python-ok:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "ttgateway needs Python 3.11 or newer, and none was found on PATH."; \
+	  echo "  Debian/Ubuntu: apt-get install python3 python3-venv     macOS: brew install python"; \
+	  echo "  or name one:   make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; fi
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module. Debian/Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(PY): | python-ok
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-stamp: requirements.lock | $(PY)
+	@echo "Installing what the gateway needs (pinned by hash) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml | $(PY)
+	@echo "Installing what tests, lint and benchmarks need (pinned by hash) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run-stamp
+
+run: $(VENV)/.run-stamp  ## the gateway in front of a demo shop (or your app), TikTok sandbox behind it
+	@exec $(PY) -m gateway demo
+
+test: $(VENV)/.dev-stamp  ## the whole test suite
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev-stamp  ## ruff, mypy --strict, import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/.dev-stamp  ## let ruff format and fix
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(VENV)/.dev-stamp  ## the benchmark table; QUICK=1 for a minute's version
+	@$(PY) -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+lock:  ## renew both lock files (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev --group bench --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-dev.lock
+
+clean:  ## remove the environment, caches and the demo's state
+	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,36 @@
+"""Shared fixtures: a blocked event loop fails the test, and missing system tools are named at the end."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+_TOOLS = {"browser": ("chromium", "apt-get install chromium")}
+_disabled: dict[str, int] = {}
+
+
+@pytest.fixture(autouse=True)
+def blocked_loop_fails() -> Iterator[BlockBuster]:
+    """Any blocking call that gateway code makes on the event loop raises BlockingError."""
+    with blockbuster_ctx("gateway") as buster:
+        yield buster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests whose tool is missing are skipped with the cure – in CI they run and fail instead."""
+    for marker, (tool, cure) in _TOOLS.items():
+        if shutil.which(tool) or os.environ.get("CI"):
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"{tool} is not installed: {cure}"))
+                _disabled[marker] = _disabled.get(marker, 0) + 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which missing package disabled which tests."""
+    for marker, count in _disabled.items():
+        tool, cure = _TOOLS[marker]
+        terminalreporter.write_line(f"{count} {marker} tests did not run: {tool} is not installed ({cure})", yellow=True)
