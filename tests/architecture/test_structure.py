@@ -36,9 +36,7 @@ def test_environment_is_read_in_one_file() -> None:
 
 def test_tasks_are_made_in_one_file() -> None:
     """Raw create_task only behind the helper that names, keeps and supervises."""
-    makers = {
-        str(m.relative_to(ROOT)) for m in MODULES if re.search(r"(?<!def )\b(create_task|ensure_future)\(", m.read_text())
-    }
+    makers = {str(m.relative_to(ROOT)) for m in MODULES if re.search(r"(?<!def )\b(create_task|ensure_future)\(", m.read_text())}
     assert makers <= {"gateway/telemetry/tasks.py"}
 
 

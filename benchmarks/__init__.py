@@ -1,0 +1,1 @@
+"""Load and micro benchmarks. Law: they measure and report; nothing here decides whether a build passes."""

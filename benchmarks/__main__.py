@@ -1,0 +1,52 @@
+"""``make bench``: every scenario in one go, with progress, a table, latest.json and a picture."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import machine, report
+from benchmarks.figure import Context, Figure
+from benchmarks.scenarios import backlog, collect, latency, outage, proxy
+
+SCENARIOS = {"collect": collect, "proxy": proxy, "latency": latency, "backlog": backlog, "outage": outage}
+
+
+def main() -> None:
+    """Run the chosen scenarios; the exit code says only whether they ran."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The benchmark table of the README, measured here.")
+    parser.add_argument("--quick", action="store_true", help="one short run each, about a minute, compared with the reference")
+    parser.add_argument("--only", action="append", choices=SCENARIOS, help="run only these (repeatable)")
+    parser.add_argument("--folder", type=Path, help="scratch folder on the disk to be measured (default: a temporary one)")
+    args = parser.parse_args()
+    begin = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - begin:5.0f} s] {text}", file=sys.stderr, flush=True)
+
+    os.sched_setaffinity(0, {machine.load_core()})
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="ttgateway-bench-", dir=args.folder) as folder:
+        described = machine.describe(Path(folder))
+        context = Context(Path(folder), args.quick, say)
+        say(
+            f"{described['cpu']}, {described['cores']} cores, fsync {described['fsync_ms']} ms, server on core {machine.server_core()}, load on core {machine.load_core()}"
+        )
+        for name in args.only or SCENARIOS:
+            figures += SCENARIOS[name].run(context)
+    order = {figure.id: number for number, figure in enumerate(sorted(figures, key=lambda f: f.id))}
+    figures.sort(key=lambda figure: order[figure.id])
+    print(report.table(figures))
+    print(f"machine: {described}")
+    print(f"repeat with: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
+    report.write(figures, described, report.RESULTS / "latest.json")
+    if report.picture(figures, report.RESULTS / "latest.svg"):
+        say(f"wrote {report.RESULTS / 'latest.json'} and latest.svg")
+    for line in report.compare(figures):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
