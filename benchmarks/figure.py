@@ -36,8 +36,10 @@ class Figure:
     @property
     def verdict(self) -> str:
         """goal, floor or short."""
-        reached = (lambda limit: self.judged >= limit) if self.higher_is_better else (lambda limit: self.judged <= limit)
-        return "goal" if reached(self.goal) else "floor" if reached(self.floor) else "SHORT"
+        sign = 1 if self.higher_is_better else -1
+        if sign * self.judged >= sign * self.goal:
+            return "goal"
+        return "floor" if sign * self.judged >= sign * self.floor else "SHORT"
 
     def as_json(self) -> dict[str, Any]:
         """The shape that latest.json promises."""

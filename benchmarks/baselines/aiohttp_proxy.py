@@ -21,7 +21,7 @@ async def _main(port: int, upstream: str) -> None:
             ) as up:
                 answer = web.StreamResponse(
                     status=up.status, headers=[(k, v) for k, v in up.headers.items() if k.lower() not in _HOP]
-                )  # type: ignore[arg-type]
+                )
                 if up.content_length is not None:
                     answer.content_length = up.content_length
                 await answer.prepare(request)

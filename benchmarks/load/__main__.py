@@ -1,7 +1,6 @@
 """``python -m benchmarks.load --url … --rate … --duration …``: load for your own deployment, accounted answer by answer."""
 
 import argparse
-import asyncio
 import json
 import sys
 import uuid
@@ -54,9 +53,7 @@ def main() -> None:
     """Run and print; exit 1 if any request was not answered 2xx."""
     args = _arguments()
     try:
-        result = (
-            asyncio.run(_run(args), loop_factory=uvloop.new_event_loop) if sys.version_info >= (3, 12) else uvloop.run(_run(args))
-        )
+        result = uvloop.run(_run(args))
     except OSError as error:
         sys.exit(f"cannot reach {args.url}: {error}")
     figures = {
