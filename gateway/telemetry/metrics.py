@@ -124,12 +124,16 @@ class Metrics(Collector):
             received.add_metric(labels, count)
         yield received
         outcomes = CounterMetricFamily(
-            "ttgateway_events_outcome", "What became of events, per integration.", labels=("pipeline", "integration", "outcome", "reason")
+            "ttgateway_events_outcome",
+            "What became of events, per integration.",
+            labels=("pipeline", "integration", "outcome", "reason"),
         )
         for key, count in list(self._outcomes.items()):
             outcomes.add_metric(key, count)
         yield outcomes
-        codes = CounterMetricFamily("ttgateway_delivery_requests", "Requests to TikTok by answer code.", labels=("integration", "code"))
+        codes = CounterMetricFamily(
+            "ttgateway_delivery_requests", "Requests to TikTok by answer code.", labels=("integration", "code")
+        )
         for code_key, count in list(self._delivery_codes.items()):
             codes.add_metric(code_key, count)
         yield codes

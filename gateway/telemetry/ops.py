@@ -39,12 +39,14 @@ def create_app(metrics: Metrics, hooks: OpsHooks) -> web.Application:
     app = web.Application()
     app[_METRICS] = metrics
     app[_HOOKS] = hooks
-    app.add_routes([
-        web.get("/livez", _livez),
-        web.get("/readyz", _readyz),
-        web.get("/metrics", _metrics),
-        web.post("/drain", _drain),
-    ])
+    app.add_routes(
+        [
+            web.get("/livez", _livez),
+            web.get("/readyz", _readyz),
+            web.get("/metrics", _metrics),
+            web.post("/drain", _drain),
+        ]
+    )
     return app
 
 

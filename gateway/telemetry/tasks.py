@@ -17,7 +17,9 @@ crashes: dict[str, int] = {}
 """Task name → crashes since start; rendered as a metric."""
 
 
-def spawn(coroutine: Coroutine[Any, Any, Any], name: str, on_crash: Callable[[BaseException], None] | None = None) -> asyncio.Task[Any]:
+def spawn(
+    coroutine: Coroutine[Any, Any, Any], name: str, on_crash: Callable[[BaseException], None] | None = None
+) -> asyncio.Task[Any]:
     """Run ``coroutine`` as a named task of the running loop; a crash is logged, counted and handed to ``on_crash``."""
     task = asyncio.get_running_loop().create_task(coroutine, name=name)
     _running.add(task)

@@ -1,0 +1,161 @@
+"""Tables and coercions that the parsers share (pure).
+
+Law: a field of the wrong type is as good as absent; only a name or a time that cannot be used spoils an event. Limits are in characters.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.errors import BadInput
+from gateway.outcome import Reason
+
+MAX_NAME = 100
+MAX_ID = 256
+MAX_TEXT = 8192
+MAX_EVENTS = 500
+_LATEST_S = 4_102_444_800.0  # 2100-01-01: what is later is no time of an event
+_MILLISECONDS_FROM = 100_000_000_000.0  # 1973 in milliseconds, the year 5138 in seconds
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "email": ("email", "Email", "e_mail", "e-mail", "emailAddress", "email_address", "sha256_email", "hashed_email", "hashedEmail", "email_sha256", "em"),
+    "phone": (
+        "phone", "Phone", "phone_number", "phoneNumber", "telephone", "tel", "mobile", "mobilePhone", "mobile_phone",
+        "sha256_phone_number", "hashed_phone", "hashedPhone", "phone_sha256", "ph",
+    ),
+    "external_id": ("external_id", "externalId", "sha256_external_id", "externalID"),
+    "first_name": ("first_name", "firstName", "firstname", "given_name", "givenName", "sha256_first_name"),
+    "last_name": ("last_name", "lastName", "lastname", "family_name", "familyName", "surname", "sha256_last_name"),
+}  # fmt: skip
+_PLACES: dict[str, tuple[str, ...]] = {
+    "zip_code": ("zip_code", "zipCode", "zip", "postal_code", "postalCode", "postcode"),
+    "city": ("city",),
+    "state": ("state", "region", "province"),
+    "country": ("country", "country_code", "countryCode"),
+}
+
+PERSON_KEYS = {spelling: field for field, spellings in _SPELLINGS.items() for spelling in spellings}
+"""Any spelling → TikTok's user field, wherever it occurs (properties included)."""
+TRAIT_KEYS = PERSON_KEYS | {spelling: field for field, spellings in _PLACES.items() for spelling in spellings}
+"""The same with places, which in properties mean the trip or the vehicle and not the person."""
+
+
+def text(value: Any, limit: int = MAX_TEXT) -> str:
+    """A string as it is, a finite number or bool-free integer as digits, anything else (or too long) as ``''``."""
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= limit else ""
+    if kind is int:
+        return str(value)
+    if kind is float and value == value and abs(value) < 1e300:  # noqa: PLR0124 - NaN is the only value that is not itself
+        return str(int(value)) if value.is_integer() else repr(value)
+    return ""
+
+
+def identifier(value: Any) -> str:
+    """An id: trimmed text of at most 256 characters without control characters, else ``''``."""
+    found = text(value, MAX_ID)
+    return "" if not found or _CONTROL.search(found) else found.strip()
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The object itself, or an empty one in place of anything else."""
+    return value if type(value) is dict else {}
+
+
+def name(value: Any) -> str:
+    """An event name. Raises BadInput ``missing_name`` or ``invalid_name``."""
+    if value is None or value == "":
+        raise BadInput(Reason.MISSING_NAME, "the event has no name")
+    if type(value) is not str:
+        raise BadInput(Reason.INVALID_NAME, "the event's name must be a string")
+    found = value.strip()
+    if not found:
+        raise BadInput(Reason.MISSING_NAME, "the event has no name")
+    if len(found) > MAX_NAME or _CONTROL.search(found):
+        raise BadInput(Reason.INVALID_NAME, f"the event's name must have at most {MAX_NAME} characters and no control characters")
+    return found
+
+
+def time(value: Any) -> float | None:
+    """Unix seconds from ISO 8601, seconds or milliseconds; None if absent. Raises BadInput ``invalid_time`` for anything else."""
+    if value is None or value == "":
+        return None
+    seconds: float | None = None
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value.strip())
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            try:
+                seconds = float(value)
+            except ValueError:
+                seconds = None
+    elif type(value) in {int, float}:
+        seconds = float(value)
+    if seconds is not None and seconds >= _MILLISECONDS_FROM:
+        seconds /= 1000.0
+    if seconds is None or not 0 < seconds < _LATEST_S:
+        raise BadInput(
+            Reason.INVALID_TIME, "the event's time is neither ISO 8601 nor Unix seconds or milliseconds of this century"
+        )
+    return seconds
+
+
+_GRANTS = {True: True, False: False, 1: True, 0: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False,
+           "yes": True, "no": False}  # fmt: skip
+
+
+def consent(value: Any) -> dict[str, bool] | None:
+    """``{category: granted}`` from an object of booleans or granted/denied; None where it says nothing."""
+    if type(value) is not dict:
+        return None
+    nested = value.get("categoryPreferences")
+    source = nested if type(nested) is dict else value
+    found = {
+        category.lower(): _GRANTS[granted]
+        for category, granted in source.items()
+        if type(granted) in {bool, int, str} and granted in _GRANTS and len(category) <= MAX_ID
+    }
+    return found or None
+
+
+def identity(target: dict[str, Any], source: dict[str, Any], keys: dict[str, str]) -> None:
+    """Copy what ``keys`` knows from ``source`` to ``target`` under TikTok's names; the first source of a field wins."""
+    for key, value in source.items():
+        field = keys.get(key)
+        if field is not None and field not in target:
+            if type(value) is list:
+                values = [found for item in value[:10] if (found := text(item, MAX_ID * 2))]
+                if values:
+                    target[field] = values
+            elif found := text(value, MAX_ID * 2):
+                target[field] = found
+
+
+_PAGE_FIELDS = ("url", "referrer", "title", "path", "search")
+
+
+def page(source: Any) -> dict[str, str]:
+    """url, referrer, title, path, search of an object, strings only."""
+    if type(source) is not dict:
+        return {}
+    found = {}
+    for field in _PAGE_FIELDS:
+        value = source.get(field)
+        if type(value) is str and value and len(value) <= MAX_TEXT:
+            found[field] = value
+    return found
+
+
+def pixel_codes(value: Any) -> tuple[str, ...]:
+    """Pixel codes from ``{"code": …, "codes": "A|B"}``, a string or a list."""
+    if type(value) is dict:
+        joined = text(value.get("codes"), MAX_TEXT)
+        return pixel_codes(joined or value.get("code"))
+    if type(value) is str:
+        return tuple(code for part in value.split("|")[:20] if (code := identifier(part)))
+    if type(value) is list:
+        return tuple(code for item in value[:20] if (code := identifier(item)))
+    return ()
