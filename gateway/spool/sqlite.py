@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,24 +102,13 @@ class SqliteSpool:
     ) -> "SqliteSpool":
         """Open or create the spool. SpoolLocked, SpoolTooNew or SpoolUnavailable if it cannot be used; damage is salvaged."""
         loop = asyncio.get_running_loop()
-        directory = Path(settings.path)
-        opened = await loop.run_in_executor(None, _open_files, directory, vfs)
-        lock, connection, state, report = opened
 
         def post(function: Any, *arguments: Any) -> None:
             with suppress(RuntimeError):  # the loop has been closed: nobody is left to be told
                 loop.call_soon_threadsafe(function, *arguments)
 
-        path = directory / schema.FILE
-        writer = Writer(
-            path,
-            connection,
-            state,
-            max_bytes=settings.max_bytes,
-            dead_max_age_s=settings.dead_max_age,
-            post=post,
-            vfs=vfs,
-        )
+        path = Path(settings.path) / schema.FILE
+        lock, writer, state, report = await loop.run_in_executor(None, _open_files, path, settings, post, vfs)
         spool = cls(settings, path, lock, state, writer, loop)
         spool._metrics = metrics
         spool.salvaged = report
@@ -306,6 +295,7 @@ class SqliteSpool:
 
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`Spool.settle`. Waits as long as the disk fails; SpoolUnavailable only when the spool is closed meanwhile."""
+        self._check_open()
         removal = Removal()
         touched: dict[int, Segment] = {}
         segments = self._segments
@@ -375,6 +365,7 @@ class SqliteSpool:
 
     async def release(self, ids: Sequence[int]) -> None:
         """See :meth:`Spool.release`."""
+        self._check_open()
         doomed: dict[int, Segment] = {}
         removal = Removal()
         lanes = set()
@@ -624,29 +615,40 @@ class SqliteSpool:
             self._metrics.outcome(outcome, reason, integration=Lane.parse(lane).integration, n=n)
 
 
-def _open_files(directory: Path, vfs: str | None) -> tuple[DirectoryLock, apsw.Connection, State, Report | None]:
+def _open_files(
+    path: Path, settings: SpoolSettings, post: Callable[..., None], vfs: str | None
+) -> tuple[DirectoryLock, Writer, State, Report | None]:
+    directory = path.parent
     try:
         if not directory.exists():
             directory.mkdir(mode=0o700, parents=True)
         lock = DirectoryLock(directory)
     except OSError as error:
         raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"{directory}: {error.strerror}") from error
-    path = directory / schema.FILE
     try:
+        report = None
         try:
             connection, state = _open_database(path, vfs)
-            return lock, connection, state, None
         except CORRUPT_ERRORS:
             report = salvage(path, vfs)
             log.error("spool was damaged: %d records kept, %d quarantined in %s", report.kept, report.lost, report.quarantine)
             connection, state = _open_database(path, vfs)
-            return lock, connection, state, report
+        writer = Writer(
+            path,
+            connection,
+            state,
+            max_bytes=settings.max_bytes,
+            dead_max_age_s=settings.dead_max_age,
+            post=post,
+            vfs=vfs,
+        )
     except (apsw.Error, OSError) as error:
         lock.release()
         raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"{path}: {error}") from error
     except BaseException:
         lock.release()
         raise
+    return lock, writer, state, report
 
 
 def _open_database(path: Path, vfs: str | None) -> tuple[apsw.Connection, State]:
