@@ -103,8 +103,10 @@ def time(value: Any) -> float | None:
     return seconds
 
 
-_GRANTS = {True: True, False: False, 1: True, 0: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False,
-           "yes": True, "no": False}  # fmt: skip
+_GRANTS: dict[Any, bool] = {
+    True: True, False: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
+}  # fmt: skip
+"""Spellings of a decision; 1 and 0 equal True and False."""
 
 
 def consent(value: Any) -> dict[str, bool] | None:

@@ -75,7 +75,8 @@ class Event:
 class Rejection(NamedTuple):
     """One event of a request that could not be used; its neighbours are unaffected."""
 
-    index: int
+    at: int
+    """The event's index in the request."""
     reason: Reason
     detail: str
     """Safe to show: names fields, never values."""
