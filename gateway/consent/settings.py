@@ -29,7 +29,7 @@ class ConsentSettings(Settings):
     """What holds when no signal says anything. ``grant`` is for sites that need no consent; an explicit denial still wins."""
     honour_gpc: bool = True
     """Treat ``Sec-GPC: 1`` (Global Privacy Control) as a denial of marketing and advertising."""
-    cookies: list[Literal["onetrust", "cookiebot", "tcf"]] = Field(default_factory=lambda: ["onetrust", "cookiebot"])
+    cookies: list[Literal["onetrust", "cookiebot", "tcf"]] = ["onetrust", "cookiebot"]
     """CMP cookies to read: ``onetrust`` (OptanonConsent), ``cookiebot`` (CookieConsent), ``tcf`` (euconsent-v2)."""
     onetrust_groups: dict[str, list[str]] = Field(default_factory=lambda: dict(DEFAULT_ONETRUST_GROUPS))
     """OneTrust group id → categories. Change it where the site renamed its groups."""

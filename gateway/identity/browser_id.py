@@ -1,0 +1,22 @@
+"""TikTok's first-party browser id, the cookie ``_ttp`` (pure).
+
+Law: opaque – whatever TikTok's own pixel wrote is forwarded as it is; only what cannot be a cookie of that kind is treated as absent. Ours has the
+shape seen from 2023 on: 27 characters of ``[A-Za-z0-9_-]``.
+"""
+
+import base64
+import re
+
+_SHAPE = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+ENTROPY_BYTES = 21
+"""Random bytes that one id takes."""
+
+
+def valid(value: str) -> bool:
+    """It can be a ``_ttp`` and may be sent and set again."""
+    return _SHAPE.fullmatch(value) is not None
+
+
+def make(entropy: bytes) -> str:
+    """A new id from :data:`ENTROPY_BYTES` random bytes."""
+    return base64.urlsafe_b64encode(entropy).decode()[:27]

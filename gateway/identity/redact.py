@@ -1,0 +1,210 @@
+"""What looks personal anywhere but in the identity fields is removed (pure).
+
+Law: e-mail addresses and telephone numbers in any string, values under keys that name a person or a secret, and such parameters of URLs never leave here.
+Order numbers, SKUs, prices, dates and UUIDs do: a number is a telephone number only with an international prefix or written in groups as people write one. Every
+pattern is linear: no nested or adjacent unbounded repetition over the same characters.
+"""
+
+import re
+from typing import Any
+
+import orjson
+from cachetools import LRUCache
+
+REDACTED = "[redacted]"
+REDACTED_IN_URL = "redacted"
+MAX_TEXT = 8192
+
+_EMAIL = re.compile(r"[^\s@\"'<>,;:()\[\]/?&=#]{1,64}(?:@|%40)[^\s@\"'<>,;:()\[\]/?&=#%]{1,255}", re.IGNORECASE)
+_PHONE = re.compile(
+    r"(?<![\w+])(?:tel:)?(?:\+|%2[bB]|00(?=[1-9]))[1-9](?:[ ().\-/]{0,3}\d){6,14}(?!\d)"  # international
+    r"|(?<![\w.\-/])\(?0?\d{2,5}\)?[ \-./]{1,2}\d{3,4}[ \-.]\d{3,4}(?![\w\-/])"  # in three groups, as people write one
+    r"|(?<![\w.\-/])0\d{2,4}[ \-]\d{5,8}(?![\w\-/])"  # area code and number
+)
+_SUSPICIOUS = re.compile(rb"\d\)?[ ./-]{1,2}\d{3,4}[ .-]\d{3}|0\d{2,4}[ -]\d{5}|00[1-9][\d ]{6}")
+
+_PERSONAL_KEYS = frozenset("""
+    email emailaddress mail useremail customeremail billingemail shippingemail contactemail sha256email hashedemail emailsha256 em
+    phone phonenumber telephone tel mobile mobilephone cell cellphone userphone customerphone billingphone shippingphone contactphone sha256phonenumber fax
+    firstname lastname fullname givenname familyname surname middlename customername username billingname shippingname contactname recipientname
+    address address1 address2 addressline1 addressline2 street streetaddress billingaddress shippingaddress deliveryaddress
+    birthday birthdate dateofbirth dob gender ssn socialsecurity passport nationalid taxid iban creditcard cardnumber cvv cvc accountnumber
+    password passwd pwd secret token accesstoken authtoken authorization apikey sessionid ip ipaddress externalid userid customerid
+""".split())  # fmt: skip
+"""Keys, lower-case without separators, whose values are dropped from properties and context."""
+_PERSONAL_TRAITS = _PERSONAL_KEYS | frozenset(
+    {"name", "nickname", "avatar", "zip", "zipcode", "postalcode", "postcode", "city", "title", "description", "id"}
+)
+"""The same for traits, which describe a person: there even ``name`` is one."""
+_PERSONAL_QUERY = frozenset("""
+    email e mail useremail emailaddress em phone phonenumber tel mobile name firstname lastname fullname surname username user uid userid
+    token accesstoken authtoken idtoken refreshtoken code key apikey password passwd pwd secret auth authorization session sessionid sid signature sig otp
+    address street dob birthday ssn
+""".split())  # fmt: skip
+_SEPARATORS = str.maketrans("", "", "_- .$")
+
+_keys: LRUCache[str, bool] = LRUCache(8192)
+_trait_keys: LRUCache[str, bool] = LRUCache(2048)
+
+
+def is_personal_key(key: str) -> bool:
+    """Whether a property's name says that its value is a person's or a secret; the name may itself hold an address."""
+    known = _keys.get(key)
+    if known is None:
+        known = key.lower().translate(_SEPARATORS) in _PERSONAL_KEYS or (text(key) != key)
+        if len(key) <= 64 and "@" not in key:
+            _keys[key] = known
+    return known
+
+
+def is_personal_trait(key: str) -> bool:
+    """The same for a trait's name."""
+    known = _trait_keys.get(key)
+    if known is None:
+        known = key.lower().translate(_SEPARATORS) in _PERSONAL_TRAITS or (text(key) != key)
+        if len(key) <= 64 and "@" not in key:
+            _trait_keys[key] = known
+    return known
+
+
+def text(value: str) -> str:
+    """The string with e-mail addresses and telephone numbers replaced."""
+    if len(value) < 5:
+        return value
+    if "@" in value or "%40" in value:
+        value = _EMAIL.sub(REDACTED, value)
+    if _has_digit_group(value):
+        value = _PHONE.sub(REDACTED, value)
+    return value
+
+
+def _has_digit_group(value: str) -> bool:
+    return (
+        "+" in value
+        or "%2" in value
+        or " " in value
+        or "-" in value
+        or "(" in value
+        or "." in value
+        or "/" in value
+        or value.startswith("00")
+    )
+
+
+def properties(value: dict[str, Any]) -> dict[str, Any]:
+    """Properties without personal keys, their strings redacted; the same object if there was nothing to do."""
+    if not value:
+        return value
+    if not _has_personal_key(value):
+        raw = orjson.dumps(value)
+        # Nearly all events have no trace of an address or number: a few byte searches over the whole are cheaper than a look at each string.
+        if (
+            b"@" not in raw
+            and b"+" not in raw
+            and b"://" not in raw
+            and b"%" not in raw
+            and b"tel:" not in raw
+            and len(raw) <= MAX_TEXT
+            and _SUSPICIOUS.search(raw) is None
+        ):
+            return value
+    return {key: tree(inner) for key, inner in value.items() if not is_personal_key(key)}
+
+
+def _has_personal_key(value: dict[str, Any]) -> bool:
+    for key, inner in value.items():
+        known = _keys.get(key)
+        if known is None:
+            known = is_personal_key(key)
+        if known:
+            return True
+        kind = type(inner)
+        if kind is dict:
+            if _has_personal_key(inner):
+                return True
+        elif kind is list:
+            for item in inner:
+                if type(item) is dict:
+                    if _has_personal_key(item):
+                        return True
+                elif type(item) is list and any(type(deep) in {dict, list} for deep in item):
+                    return True  # arrays of arrays are rare: let the walk decide
+    return False
+
+
+def tree(value: Any) -> Any:
+    """Any JSON value, redacted; strings over 8 KiB are dropped to ``''``."""
+    kind = type(value)
+    if kind is str:
+        if len(value) > MAX_TEXT:
+            return ""
+        return url(value) if "://" in value[:12] else text(value)
+    if kind is dict:
+        return {key: tree(inner) for key, inner in value.items() if not is_personal_key(key)}
+    if kind is list:
+        return [tree(inner) for inner in value]
+    return value
+
+
+def traits(value: dict[str, Any]) -> dict[str, Any]:
+    """Traits that say nothing about who the person is."""
+    return {key: tree(inner) for key, inner in value.items() if not is_personal_trait(key)}
+
+
+def url(value: str) -> str:
+    """A URL without credentials, with the values of personal and secret parameters replaced, and addresses in its path or fragment."""
+    if "?" in value or "#" in value:
+        head, mark, rest = value.partition("?")
+        if not mark:
+            head, mark, rest = value.partition("#")
+            return _clean_path(head) + mark + _parameters(rest)
+        query, hash_mark, fragment = rest.partition("#")
+        return _clean_path(head) + mark + _parameters(query) + hash_mark + _parameters(fragment)
+    return _clean_path(value)
+
+
+def _clean_path(value: str) -> str:
+    if "@" in value:
+        scheme, mark, rest = value.partition("://")
+        if mark:
+            authority, slash, path = rest.partition("/")
+            value = scheme + mark + authority.rpartition("@")[2] + slash + path
+    return text(value) if "@" in value or "%" in value or "+" in value else value
+
+
+def _parameters(query: str) -> str:
+    if not query:
+        return query
+    dirty = False
+    parts = query.split("&")
+    for number, part in enumerate(parts):
+        key, mark, value = part.partition("=")
+        if not mark:
+            cleaned = text(part) if "@" in part or "%" in part else part
+        elif _query_key(key):
+            cleaned = f"{key}={REDACTED_IN_URL}" if value else part
+        elif "@" in value or "%" in value or "+" in value:
+            cleaned = f"{key}={_query_value(value)}"
+        else:
+            continue
+        if cleaned != part:
+            parts[number] = cleaned
+            dirty = True
+    return "&".join(parts) if dirty else query
+
+
+def _query_value(value: str) -> str:
+    replaced = _PHONE.sub(REDACTED_IN_URL, _EMAIL.sub(REDACTED_IN_URL, value))
+    # A whole URL as a parameter (returnUrl=…) may hold encoded parameters of its own.
+    return REDACTED_IN_URL if "%3D" in replaced.upper() and _nested(replaced) else replaced
+
+
+_NESTED = re.compile(r"(?:%3F|%26|%253F|%2526)([\w%.-]{1,40}?)(?:%3D|%253D)", re.IGNORECASE)
+
+
+def _nested(value: str) -> bool:
+    return any(_query_key(key) for key in _NESTED.findall(value)) or "%2540" in value
+
+
+def _query_key(key: str) -> bool:
+    return key.lower().translate(_SEPARATORS) in _PERSONAL_QUERY
