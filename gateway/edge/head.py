@@ -1,0 +1,39 @@
+"""What a request says before its body (pure).
+
+Law: values are as they came over the wire. ``target`` and ``raw_headers`` are the very bytes; ``path`` and ``query`` are the
+undecoded text of the target, split at the first ``?``. Not frozen: one is made per request on the hot path.
+"""
+
+from collections.abc import Mapping
+
+from multidict import CIMultiDictProxy
+
+
+class Head:
+    """Request line and header fields. Header lookup by name is case-insensitive; bytes beyond UTF-8 appear as surrogates."""
+
+    __slots__ = ("headers", "method", "path", "query", "raw_headers", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        path: str,
+        query: str,
+        headers: Mapping[str, str] | CIMultiDictProxy[str],
+        raw_headers: tuple[tuple[bytes, bytes], ...],
+        version: tuple[int, int],
+    ) -> None:
+        self.method = method
+        self.target = target
+        """The request target's very bytes (ASCII; others are refused before)."""
+        self.path = path
+        """Undecoded, from the first ``/`` up to the ``?``; without scheme and authority also for absolute-form targets."""
+        self.query = query
+        """Undecoded, without the ``?``; '' if there is none."""
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.version = version
+
+    def __repr__(self) -> str:
+        return f"<Head {self.method} {self.path}>"
