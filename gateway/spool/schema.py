@@ -22,8 +22,8 @@ FILE = "spool.db"
 VERSION = 1
 MINIMUM_SQLITE = 3_051_003
 """Older ones can corrupt the database when the log is reset while it is being checkpointed."""
-PAGE_BYTES = 4096
-"""Measured best for lone commits; larger pages make each of them write more and gain nothing for groups."""
+PAGE_BYTES = 8192
+"""Measured: a lone commit costs the same as with 4 KiB, a group of 64 a tenth less; larger pages only slow lone commits."""
 WRITER_CACHE_KIB = 8192
 READER_CACHE_KIB = 1024
 

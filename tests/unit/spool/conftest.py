@@ -1,8 +1,11 @@
-"""The implementations that the contract tests run against."""
+"""The implementations that the contract tests run against, and a disk that fails on demand."""
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 from gateway.spool.base import NewRecord, Spool
@@ -33,3 +36,45 @@ def new() -> Callable[..., NewRecord]:
         return NewRecord(lane, owner, accepted_at, payload.encode() if isinstance(payload, str) else payload)
 
     return make
+
+
+_numbers = itertools.count()
+
+
+class FaultyDisk(apsw.VFS):
+    """Passes everything on to the real disk until told to fail. ``syncs`` counts the successful ones."""
+
+    def __init__(self) -> None:
+        self.name = f"faulty-{next(_numbers)}"
+        self.fail_sync = False
+        self.fail_write: type[Exception] | None = None
+        self.fail_open = False
+        self.syncs = 0
+        super().__init__(self.name, "")
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
+        if self.fail_open:
+            raise apsw.CantOpenError("injected")
+        return _FaultyFile(self, name, flags)
+
+
+class _FaultyFile(apsw.VFSFile):
+    def __init__(self, disk: FaultyDisk, name: Any, flags: list[int]) -> None:
+        self._disk = disk
+        super().__init__("", name, flags)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
+        if self._disk.fail_sync:
+            raise apsw.IOError("injected")
+        super().xSync(flags)
+        self._disk.syncs += 1
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
+        if self._disk.fail_write is not None:
+            raise self._disk.fail_write("injected")
+        super().xWrite(data, offset)
+
+
+@pytest.fixture
+def disk() -> FaultyDisk:
+    return FaultyDisk()

@@ -290,9 +290,9 @@ async def test_after_close_everything_says_so(spool: Spool, new: New) -> None:
         lambda: spool.lease("a", 1, 1, 0),
         lambda: spool.settle(Settlement()),
         lambda: spool.release([1]),
-        lambda: spool.stats(),
+        spool.stats,
         lambda: spool.purge("o", Reason.ERASED),
-        lambda: spool.lanes(),
+        spool.lanes,
         lambda: spool.dead_drop([1]),
         lambda: spool.bury_lane("a", Reason.OPERATOR),
     ]
