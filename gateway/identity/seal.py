@@ -81,15 +81,14 @@ class Sealer:
         findings: list[str] = []
         user: dict[str, Any] = {}
         for field, raw in event.identity.items():
-            value = self.field(field, raw)
-            if value:
-                user[field] = value
+            if digest := self.field(field, raw):
+                user[field] = digest
             else:
                 findings.append(f"user.{field}: blank, a placeholder or not valid; omitted")
         if "external_id" not in user:
             fallback = event.user_id or event.anonymous_id or visitor.anonymous_id
-            if fallback and (value := self.field("external_id", fallback)):
-                user["external_id"] = value
+            if fallback and (digest := self.field("external_id", fallback)):
+                user["external_id"] = digest
         page_url = event.page.get("url") or visitor.referer
         if not page_url:
             page_url = f"{visitor.scheme}://{visitor.host}/" if visitor.host else ""
@@ -186,11 +185,8 @@ class Sealer:
     def _time(event: Event, received: float, findings: list[str]) -> int:
         if event.timestamp is None:
             return int(received)
-        if event.sent_at is not None:
-            # The sender's clock may be wrong, but the distance between its two readings is right.
-            moment = event.timestamp + (received - event.sent_at)
-        else:
-            moment = min(event.timestamp, received)
+        # The sender's clock may be wrong, but the distance between its two readings is right.
+        moment = min(event.timestamp, received) if event.sent_at is None else event.timestamp + (received - event.sent_at)
         if moment > received + 60 or moment < _EARLIEST_S:
             findings.append("event_time: not plausible; the time of receipt is used")
             return int(received)

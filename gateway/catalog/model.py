@@ -1,0 +1,136 @@
+"""Pipelines and integrations as they are written down (pure).
+
+Law: these models are the one description of an entry: configuration file, API and UI validate against them, and the field docstrings are the help texts.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator
+
+from gateway.errors import Problem
+from gateway.mapping.names import canonical
+from gateway.mapping.presets import PresetName
+from gateway.mapping.settings import Defaults, EventOverride, GlobalMappings, SendSettings
+from gateway.settings import Field, SecretStr, Settings
+
+_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+_DOMAIN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _domain(value: str) -> str:
+    found = value.strip().lower().rstrip(".")
+    if not _DOMAIN.fullmatch(found):
+        raise ValueError("expected a host name such as shop.example.com, or *.example.com for all below it")
+    return found
+
+
+def _text(value: Any) -> Any:
+    # YAML reads an unquoted 123456 as a number; codes and keys are text all the same.
+    return str(value) if type(value) is int else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class PipelineSettings(Settings):
+    """One site or app that sends events."""
+
+    id: str = Field(pattern=_ID)
+    """Short name, used in metrics and logs."""
+    key: Text = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")
+    """Public key by which requests name this pipeline, e.g. ``dk_live_shop``. It is no secret: it stands in the page."""
+    secret: SecretStr | None = None
+    """Secret of the site's back end: signs ``v1/events`` (HMAC-SHA256) and may stand in place of the token in native bodies."""
+    domains: list[Annotated[str, AfterValidator(_domain)]] = []
+    """Hosts whose pages may send events; the first match also gives the cookies' domain. Empty = any host."""
+    integrations: list[str] = []
+    """Ids of the integrations that get this pipeline's events."""
+    default_region: str = Field("", pattern=r"^([A-Z]{2})?$")
+    """ISO 3166 country by which telephone numbers without a country code are read, e.g. ``GB``. Empty: such numbers are omitted."""
+    rate_limit: int = Field(1000, ge=1, le=10_000_000)
+    """Events a second before requests are answered 429."""
+    bots: Literal["drop", "flag", "allow"] = "drop"
+    """What happens to crawlers' events: ``drop`` them (outcome filtered), ``flag`` them in the stored event, or ``allow`` them."""
+    server_consent: Literal["required", "asserted"] = "required"
+    """Whether the site's back end must state consent with each call, or the call itself asserts it."""
+    labels: dict[str, str] = {}
+    """Free labels for people."""
+
+
+class IntegrationSettings(Settings):
+    """One TikTok pixel that events are delivered to."""
+
+    id: str = Field(pattern=_ID)
+    """Short name, used in metrics, logs and the spool."""
+    vendor: Literal["tiktok-events-api", "tiktok"] = "tiktok-events-api"
+    """Catalogue entry: ``tiktok-events-api``, or ``tiktok``, the older one without the B2B / SaaS preset."""
+    name: str = Field("", max_length=200)
+    """Name for people."""
+    preset: PresetName = "retail"
+    """Industry whose event table applies."""
+    pixel_code: Text = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+    """The pixel's code, like ``C4ABCDEF1234567890AB``. You need admin or Events Manager permission in a TikTok for Business account; then Ads Manager →
+    Assets → Events → Web Events → your pixel: the code is on its overview page."""
+    access_token: SecretStr | None = None
+    """The pixel's Events API token: Web Events → your pixel → Settings → Events API → Generate access token. It is shown once. Without it events queue up and
+    wait."""
+    test_event_code: Text | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9_-]*$")
+    """A code such as ``TEST12345`` from the pixel's Test events tab. While it is set, events appear there instead of in reports: remove it after testing."""
+    consent: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = ["marketing"]
+    """Consent categories that must all be granted. Empty means that no consent is needed."""
+    enabled: bool = True
+    """False: nothing new is accepted for it, and its queue pauses."""
+    default_action: Literal["drop", "passthrough"] = "drop"
+    """What happens to events that no row names: ``drop``, or ``passthrough`` as custom events."""
+    send: SendSettings = SendSettings()
+    """Parts of identity to leave out."""
+    limited_data_use: bool | Literal["gpc"] = False
+    """TikTok's limited data use flag (US state privacy laws): always, never, or ``gpc`` = where the visitor sent Global Privacy Control."""
+    events: dict[str, EventOverride] = {}
+    """Overrides and additions to the preset, by event name in any spelling."""
+    global_: GlobalMappings = Field(GlobalMappings(), alias="global")
+    """Mappings for every event."""
+    defaults: Defaults = Defaults()
+    """Mappings and action for events that no row names."""
+
+
+def validate(pipelines: Sequence[PipelineSettings], integrations: Sequence[IntegrationSettings]) -> list[Problem]:
+    """What the entries contradict among themselves: ids and keys used twice, references to nothing, presets the vendor lacks."""
+    problems = []
+    known = {integration.id for integration in integrations}
+    for kind, entries in (("pipelines", pipelines), ("integrations", integrations)):
+        seen: set[str] = set()
+        for at, entry in enumerate(entries):
+            if entry.id in seen:
+                problems.append(Problem(f"{kind}.{at}.id", f"{entry.id!r} is used twice", "ids must differ"))
+            seen.add(entry.id)
+    keys: dict[str, str] = {}
+    for at, pipeline in enumerate(pipelines):
+        if pipeline.key in keys:
+            problems.append(
+                Problem(
+                    f"pipelines.{at}.key",
+                    f"the same key as pipeline {keys[pipeline.key]!r}",
+                    "each pipeline needs a key of its own",
+                )
+            )
+        keys[pipeline.key] = pipeline.id
+        for number, reference in enumerate(pipeline.integrations):
+            if reference not in known:
+                hint = f"declared are: {', '.join(sorted(known))}" if known else "no integration is declared"
+                problems.append(Problem(f"pipelines.{at}.integrations.{number}", f"there is no integration {reference!r}", hint))
+    for at, integration in enumerate(integrations):
+        if integration.vendor == "tiktok" and integration.preset == "b2b_saas":
+            problems.append(
+                Problem(f"integrations.{at}.preset", "vendor tiktok has no b2b_saas preset", "use vendor: tiktok-events-api")
+            )
+        names: dict[str, str] = {}
+        for name in integration.events:
+            if (key := canonical(name)) in names:
+                problems.append(
+                    Problem(f"integrations.{at}.events.{name}", f"the same event as {names[key]!r} in another spelling")
+                )
+            names[key] = name
+    return problems

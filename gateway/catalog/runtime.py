@@ -1,0 +1,176 @@
+"""The catalogue compiled for the data path, and the one reference that a reload swaps.
+
+Law: everything here is immutable once compiled; start-up and reload build a new :class:`Catalogue` and assign :attr:`Live.current`. Readers take the reference
+once per request or batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from publicsuffixlist import PublicSuffixList
+
+from gateway.catalog.model import IntegrationSettings, PipelineSettings
+from gateway.errors import BadInput
+from gateway.identity.seal import Sealer
+from gateway.mapping.compile import Program
+from gateway.outcome import Reason
+from gateway.spool.base import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One compiled integration."""
+
+    settings: IntegrationSettings
+    program: Program
+    id: str
+    pixel_code: str
+    access_token: str
+    """Empty = none; deliveries wait."""
+    test_code: str
+    lane: str
+    """:attr:`gateway.spool.base.Lane.key` of what is accepted now."""
+    consent: tuple[str, ...]
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One compiled pipeline."""
+
+    settings: PipelineSettings
+    id: str
+    integrations: tuple[Integration, ...]
+    sealer: Sealer
+    secret: bytes
+    """Empty = server-side requests are not accepted."""
+    bots: str
+    required: tuple[tuple[str, ...], ...] = field(default=())
+    """The distinct consent requirements of its integrations."""
+
+    def serves(self, host: str) -> bool:
+        """Whether pages of ``host`` (lower case, without port) belong to it."""
+        return not self.settings.domains or _matching(tuple(self.settings.domains), host) != ""
+
+    def cookie_domain(self, host: str) -> str:
+        """Registrable domain of the matching domain entry, ``''`` for a host-only cookie; never derived from ``host`` itself."""
+        return _cookie_domain(tuple(self.settings.domains), host)
+
+
+class Catalogue:
+    """All pipelines and integrations of one configuration."""
+
+    def __init__(self, pipelines: Sequence[Pipeline], integrations: Sequence[Integration]) -> None:
+        self.pipelines = tuple(pipelines)
+        self.integrations = {integration.id: integration for integration in integrations}
+        self._by_key = {pipeline.settings.key: pipeline for pipeline in pipelines}
+        self._with_domains = [pipeline for pipeline in pipelines if pipeline.settings.domains]
+        self._only = pipelines[0] if len(pipelines) == 1 else None
+
+    def pipeline(self, key: str, host: str) -> Pipeline:
+        """By key, else by host (lower case, without port), else the only one. Raises BadInput ``unknown_key`` or ``unknown_pipeline``."""
+        if key:
+            found = self._by_key.get(key)
+            if found is None:
+                raise BadInput(
+                    Reason.UNKNOWN_KEY, "no pipeline has this key; check the tag's data-key or the Authorization header"
+                )
+            return found
+        if self._only is not None:
+            return self._only
+        for pipeline in self._with_domains:
+            if _matching(tuple(pipeline.settings.domains), host):
+                return pipeline
+        raise BadInput(
+            Reason.UNKNOWN_PIPELINE, "several pipelines exist and neither a key nor the host names one; send the pipeline's key"
+        )
+
+    def lanes(self) -> list[str]:
+        """Lanes that enabled integrations fill now."""
+        return [integration.lane for integration in self.integrations.values() if integration.enabled]
+
+
+EMPTY = Catalogue((), ())
+
+
+class Live:
+    """Holds the catalogue in force; a reload assigns :attr:`current` and calls the listeners."""
+
+    def __init__(self, current: Catalogue = EMPTY) -> None:
+        self.current = current
+        self.listeners: list[Callable[[], None]] = []
+
+    def swap(self, catalogue: Catalogue) -> None:
+        """Put ``catalogue`` in force and tell the listeners."""
+        self.current = catalogue
+        for listener in self.listeners:
+            listener()
+
+
+def compile_catalogue(
+    pipelines: Sequence[PipelineSettings], integrations: Sequence[IntegrationSettings], phone_key: bytes
+) -> Catalogue:
+    """Compile entries that passed :func:`gateway.catalog.model.validate`; unknown references are skipped."""
+    compiled = [_integration(settings) for settings in integrations]
+    by_id = {integration.id: integration for integration in compiled}
+    sealers: dict[str, Sealer] = {}
+    result = []
+    for settings in pipelines:
+        region = settings.default_region
+        if region not in sealers:
+            sealers[region] = Sealer(region, phone_key)
+        own = tuple(by_id[reference] for reference in settings.integrations if reference in by_id)
+        result.append(
+            Pipeline(
+                settings=settings,
+                id=settings.id,
+                integrations=own,
+                sealer=sealers[region],
+                secret=settings.secret.get_secret_value().encode() if settings.secret else b"",
+                bots=settings.bots,
+                required=tuple(dict.fromkeys(integration.consent for integration in own)),
+            )
+        )
+    return Catalogue(result, compiled)
+
+
+def _integration(settings: IntegrationSettings) -> Integration:
+    code = settings.test_event_code or ""
+    return Integration(
+        settings=settings,
+        program=Program(
+            preset=settings.preset,
+            events=settings.events,
+            global_=settings.global_,
+            defaults=settings.defaults,
+            default_action=settings.default_action,
+            send=settings.send,
+            limited_data_use=settings.limited_data_use,
+        ),
+        id=settings.id,
+        pixel_code=settings.pixel_code,
+        access_token=settings.access_token.get_secret_value().strip() if settings.access_token else "",
+        test_code=code,
+        lane=Lane(settings.id, code).key,
+        consent=tuple(settings.consent),
+        enabled=settings.enabled,
+    )
+
+
+def _matching(domains: tuple[str, ...], host: str) -> str:
+    for domain in domains:
+        if domain == host or (domain.startswith("*.") and host.endswith(domain[1:])):
+            return domain
+    return ""
+
+
+@lru_cache(1)
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+@lru_cache(4096)
+def _cookie_domain(domains: tuple[str, ...], host: str) -> str:
+    matching = _matching(domains, host).removeprefix("*.")
+    return _suffixes().privatesuffix(matching) or "" if "." in matching else ""
