@@ -4,6 +4,7 @@ Law: no personal data. Request targets, header values, bodies and tokens are nev
 it gets here. Fields come through ``extra``; the message itself is a constant phrase that can be searched for.
 """
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -28,7 +29,11 @@ class JsonFormatter(logging.Formatter):
         document.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
         if record.exc_info:
             document["error"] = self.formatException(record.exc_info)
-        return orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(document, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except (TypeError, ValueError):
+            # lone surrogates and integers beyond 64 bits: a log line is never lost to its own content
+            return json.dumps(document, default=str, skipkeys=True)
 
 
 def configure(level: str = "info", stream: IO[str] | None = None) -> None:
@@ -38,5 +43,6 @@ def configure(level: str = "info", stream: IO[str] | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # aiohttp's access log would hold request targets.
+    # aiohttp's access log would hold request targets, and its server log the addresses of peers.
     logging.getLogger("aiohttp.access").disabled = True
+    logging.captureWarnings(True)

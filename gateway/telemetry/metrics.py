@@ -4,6 +4,7 @@ Law: the data path adds to plain dictionaries; Prometheus' own classes see the n
 bounded: pipeline, integration, outcome, reason, code – never anything a visitor sent.
 """
 
+import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,8 @@ from prometheus_client.registry import Collector
 from gateway import __version__
 from gateway.outcome import Outcome, Reason
 from gateway.telemetry.tasks import crashes
+
+_log = logging.getLogger(__name__)
 
 HTTP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DELIVERY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -150,8 +153,12 @@ class Metrics(Collector):
         for name, gauge in list(self._gauges.items()):
             kind = CounterMetricFamily if gauge.counter else GaugeMetricFamily
             family = kind(f"ttgateway_{name}", gauge.help, labels=gauge.labels)
-            for sample in gauge.read():
-                family.add_metric(sample.labels, sample.value)
+            try:
+                for sample in gauge.read():
+                    family.add_metric(sample.labels, sample.value)
+            except Exception:  # noqa: BLE001 - one room's broken gauge must not blind the others
+                _log.warning("gauge could not be read", extra={"gauge": name}, exc_info=True)
+                continue
             yield family
         crashed = CounterMetricFamily("ttgateway_task_crashes", "Background tasks that crashed.", labels=("task",))
         for task, count in list(crashes.items()):

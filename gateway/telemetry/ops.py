@@ -5,20 +5,23 @@ TikTok is down still serves the site.
 """
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.settings import Settings
+from gateway.settings import Field, Settings
 from gateway.telemetry.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 
 class OpsSettings(Settings):
     """The ``ops`` section."""
 
-    listen: str = "0.0.0.0:9090"
-    """``host:port`` of the ops listener. Keep it inside the cluster: it needs no password."""
+    listen: str = Field(default="0.0.0.0:9090", pattern=r"^.+:\d{1,5}$")
+    """``host:port`` of the ops listener (``[::]:9090`` for IPv6). Keep it inside the cluster: it needs no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class OpsHooks:
     ready: Callable[[], bool]
     drain: Callable[[], Awaitable[None]]
     """Starts (or joins) the drain and returns when it is complete."""
+    refresh: Callable[[], Awaitable[None]] | None = None
+    """Awaited before each scrape: reads what gauges show but only a coroutine may ask for."""
 
 
 _METRICS = web.AppKey("metrics", Metrics)
@@ -61,13 +66,26 @@ async def _readyz(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    if (refresh := request.app[_HOOKS].refresh) is not None:
+        try:
+            await refresh()
+        except Exception:  # noqa: BLE001 - stale gauges are better than no metrics
+            _log.warning("gauges could not be refreshed", exc_info=True)
     body = request.app[_METRICS].render()
     return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 async def _drain(request: web.Request) -> web.Response:
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    if not peer or not ipaddress.ip_address(peer[0].split("%")[0]).is_loopback:
+    # a browser on this machine could be made to post here by any page; it cannot leave out Origin
+    if not peer or not _is_loopback(peer[0]) or "Origin" in request.headers:
         return web.Response(status=403, text="the drain can only be started from this machine\n")
     await request.app[_HOOKS].drain()
     return web.Response(text="drained\n")
+
+
+def _is_loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback

@@ -12,6 +12,8 @@ from typing import Any
 _log = logging.getLogger(__name__)
 _running: set[asyncio.Task[Any]] = set()
 _MAX_PAUSE_S = 30.0
+_HEALTHY_S = 60.0
+"""A task that ran this long had recovered: its next crash starts with a short pause again."""
 
 crashes: dict[str, int] = {}
 """Task name → crashes since start; rendered as a metric."""
@@ -42,13 +44,17 @@ def keep(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[Any]:
 
     async def supervised() -> None:
         pause = 1.0
+        loop = asyncio.get_running_loop()
         while True:
+            begun = loop.time()
             try:
                 await run()
             except asyncio.CancelledError:
                 raise
             except Exception:  # noqa: BLE001 - supervision: whatever it was, the service goes on and says so
                 crashes[name] = crashes.get(name, 0) + 1
+                if loop.time() - begun > _HEALTHY_S:
+                    pause = 1.0
                 _log.exception("task crashed, restarting", extra={"task": name, "pause_s": pause})
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MAX_PAUSE_S)
