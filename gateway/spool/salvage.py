@@ -4,12 +4,10 @@ Law: nothing readable is given up and damage is never a reason not to start. The
 readable rows go into a new file under their old ids; records that were accepted but are found nowhere are tallied as quarantined.
 """
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,15 @@ import orjson
 
 from gateway.outcome import Outcome, Reason
 from gateway.spool import schema
-from gateway.spool.segment import SEQUENCE_BITS, MalformedError, Segment, parse, positions
+from gateway.spool.pages import Pages, Row
+from gateway.spool.segment import MAX_LANE, SEQUENCE_BITS, MalformedError, parse
 from gateway.spool.transaction import Total, Transaction
-
-log = logging.getLogger(__name__)
 
 CHECK_WHOLE_BYTES = 64 << 20
 """Files up to this size are checked completely when they are opened; larger ones as they are read."""
-_TABLES = {
-    "lane": "id, key",
-    "segment": "id, due, count, size, oldest, head, data",
-    "gone": "segment, mask",
-    "dead": "id, lane, owner, accepted_at, died_at, attempts, reason, answer, payload",
-}
-_KEYS = {"lane": "id", "segment": "id", "gone": "segment", "dead": "id"}
+_COMMIT_ROWS = 500
+_OUTCOMES = frozenset(Outcome)
+_MAX_COUNT = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +32,18 @@ class Report:
     """What became of the records of a damaged file."""
 
     kept: int
+    """Queued and dead records in the new file."""
     lost: int
+    """Records that were accepted and are neither there nor accounted for."""
     quarantine: str
+    """Where the damaged file is now."""
 
 
 def healthy(connection: apsw.Connection, path: Path) -> bool:
     """A quick look; complete for small files."""
     try:
         if path.stat().st_size <= CHECK_WHOLE_BYTES:
-            rows = connection.execute("PRAGMA quick_check(1)").fetchall()
-            return bool(rows == [("ok",)])
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
     except (apsw.CorruptError, apsw.NotADBError):
         return False
     return True
@@ -56,19 +51,17 @@ def healthy(connection: apsw.Connection, path: Path) -> bool:
 
 def salvage(path: Path, vfs: str | None = None) -> Report:
     """Move the damaged file aside and build a new one of what is readable. The caller holds the lock; no connection is open."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 0
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    aside = _free_name(path)
     fresh = path.with_name(f"{path.name}.salvage")
     for name in _files(fresh):
         name.unlink(missing_ok=True)
-    found = _read(path)
     connection = schema.open_writer(fresh, vfs)
     try:
-        report = _write(connection, found, aside.name)
+        pages = Pages(path, schema.PAGE_BYTES)
+        try:
+            report = _copy(pages, connection, aside.name)
+        finally:
+            pages.close()
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close()
@@ -79,113 +72,111 @@ def salvage(path: Path, vfs: str | None = None) -> Report:
     return report
 
 
+def _free_name(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    number = 0
+    while True:
+        aside = path.with_name(f"{path.name}.damaged-{stamp}{f'.{number}' if number else ''}")
+        if not aside.exists():
+            return aside
+        number += 1
+
+
 def _files(path: Path) -> list[Path]:
     return [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
 
 
 @dataclass(slots=True)
 class _Found:
-    lanes: dict[int, str]
-    segments: dict[int, Segment]
-    dead: dict[int, tuple[Any, ...]]
-    totals: Counter[Total]
+    lanes: dict[int, str] = field(default_factory=dict)
+    masks: dict[int, int] = field(default_factory=dict)
+    totals: Counter[Total] = field(default_factory=Counter)
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(lane, reason) → letters."""
+    queued: Counter[int] = field(default_factory=Counter)
+    """Lane number → records."""
 
 
-def _read(path: Path) -> _Found:
-    found = _Found({}, {}, {}, Counter())
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    except apsw.Error:
-        return found
-    try:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        _read_tables(connection, found)
-    finally:
-        connection.close(force=True)
-    return found
-
-
-def _read_tables(connection: apsw.Connection, found: _Found) -> None:
-    for row in _rows(connection, "lane"):
-        if isinstance(row[1], str):
-            found.lanes[row[0]] = row[1]
-    with suppress(apsw.Error):
-        for lane, outcome, reason, n in connection.execute("SELECT lane, outcome, reason, n FROM total"):
-            if isinstance(lane, str) and isinstance(outcome, str) and isinstance(reason, str) and isinstance(n, int):
-                found.totals[lane, outcome, reason] = n
-    masks = {row[0]: row[1] for row in _rows(connection, "gone") if isinstance(row[1], int)}
-    for row in _rows(connection, "segment"):
-        segment = _segment(row, found.lanes)
-        if segment is not None:
-            segment.gone = masks.get(segment.id, 0) & segment.full
-            found.segments[segment.id] = segment
-    for row in _rows(connection, "dead"):
-        if _is_letter(row):
-            found.dead[row[0]] = row
-
-
-def _segment(row: tuple[Any, ...], lanes: dict[int, str]) -> Segment | None:
-    id_, due, count, _size, _oldest, head, data = row
-    try:
-        number = id_ >> SEQUENCE_BITS
-        segment = parse(lanes.setdefault(number, f"recovered-{number}"), id_, orjson.loads(head), data, float(due))
-    except (MalformedError, ValueError, TypeError):
-        return None
-    return segment if segment.count == count else None
-
-
-def _is_letter(row: tuple[Any, ...]) -> bool:
-    _, lane, owner, accepted_at, died_at, attempts, reason, answer, payload = row
-    texts = all(isinstance(text, str) for text in (lane, owner, reason, answer))
-    return (
-        texts
-        and isinstance(accepted_at, float)
-        and isinstance(died_at, float)
-        and isinstance(attempts, int)
-        and isinstance(payload, bytes)
-    )
-
-
-def _rows(connection: apsw.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """Every readable row: where a range fails, its halves are tried, until what remains are the damaged rows alone."""
-    key = _KEYS[table]
-    sql = f"SELECT {_TABLES[table]} FROM {table} NOT INDEXED WHERE {key} BETWEEN ? AND ? ORDER BY {key}"  # noqa: S608 - constants
-    ranges = [(0, (1 << 62))]
-    budget = 50_000
-    while ranges and budget:
-        budget -= 1
-        low, high = ranges.pop(0)
-        try:
-            for row in connection.execute(sql, (low, high)):
-                yield row
-                low = row[0] + 1
-        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError):
-            if low < high:
-                middle = (low + high) // 2
-                ranges += [(low, middle), (middle + 1, high)]
-
-
-def _write(connection: apsw.Connection, found: _Found, quarantine: str) -> Report:
+def _copy(pages: Pages, connection: apsw.Connection, quarantine: str) -> Report:
+    found = _Found()
     connection.execute("BEGIN IMMEDIATE")
-    transaction = Transaction(connection, {}, 0)
-    for number, key in found.lanes.items():
-        connection.execute("INSERT OR IGNORE INTO lane VALUES (?, ?)", (number, key))
+    for number, row in enumerate(pages.rows()):
+        _copy_row(connection, row, found)
+        if number % _COMMIT_ROWS == _COMMIT_ROWS - 1:
+            connection.execute("COMMIT")
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            connection.execute("BEGIN IMMEDIATE")
+    _copy_masks(connection, found)
     kept: Counter[str] = Counter()
-    totals = Counter({key: n for key, n in found.totals.items() if key[1] != Outcome.DEAD.value})
-    for segment in found.segments.values():
-        left = segment.full & ~segment.gone
-        if not left:
+    for lane, n in found.queued.items():
+        key = found.lanes.setdefault(lane, f"recovered-{lane}")
+        kept[key] += n
+    for lane, key in found.lanes.items():
+        connection.execute("INSERT OR IGNORE INTO lane VALUES (?, ?)", (lane, key))
+    for (key, _), n in found.dead.items():
+        kept[key] += n
+    totals, lost = _account(found, kept)
+    transaction = Transaction(connection, {}, 0)
+    transaction.totals = totals
+    transaction.finish()
+    connection.execute("COMMIT")
+    return Report(kept=kept.total(), lost=lost, quarantine=quarantine)
+
+
+def _copy_row(connection: apsw.Connection, row: Row, found: _Found) -> None:
+    """Recognise a row by its shape: the schema may be what is damaged."""
+    match row:
+        case (
+            int(id_),
+            [None, int() | float() as due, int(count), int(size), int() | float() as oldest, bytes(head), bytes(data)],
+        ):
+            if _is_segment(id_, count, head, data):
+                values = (id_, float(due), count, size, float(oldest), head, data)
+                connection.execute("INSERT OR IGNORE INTO segment VALUES (?,?,?,?,?,?,?)", values)
+                if connection.changes():
+                    found.queued[id_ >> SEQUENCE_BITS] += count
+        case (
+            int(id_),
+            [None, str(lane), str(), int() | float(), int() | float(), int(), str(reason), str(), bytes()] as letter,
+        ) if 0 < id_ < _MAX_COUNT:
+            connection.execute("INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?,?,?)", (id_, *letter[1:]))
+            if connection.changes():
+                found.dead[lane, reason] += 1
+        case (int(id_), [None, str(key)]) if 0 < id_ <= MAX_LANE and key not in found.lanes.values():
+            found.lanes[id_] = key
+        case (int(id_), [None, int(mask)]):
+            found.masks[id_] = mask
+        case (None, [str(lane), str(outcome), str(reason), int(n)]) if outcome in _OUTCOMES and 0 <= n < _MAX_COUNT:
+            found.totals[lane, outcome, reason] = n
+
+
+def _is_segment(id_: int, count: int, head: bytes, data: bytes) -> bool:
+    try:
+        return 0 < id_ >> SEQUENCE_BITS <= MAX_LANE and parse("", id_, orjson.loads(head), data).count == count
+    except (MalformedError, orjson.JSONDecodeError):
+        return False
+
+
+def _copy_masks(connection: apsw.Connection, found: _Found) -> None:
+    for id_, mask in found.masks.items():
+        row: Any = connection.execute("SELECT count FROM segment WHERE id = ?", (id_,)).fetchone()
+        if row is None:
             continue
-        transaction.store(segment)
-        if segment.gone:
-            connection.execute("INSERT INTO gone VALUES (?, ?)", (segment.id, segment.gone))
-        kept[segment.lane] += len(positions(left))
-    for row in found.dead.values():
-        connection.execute("INSERT INTO dead VALUES (?,?,?,?,?,?,?,?,?)", row)
-        kept[row[1]] += 1
-        totals[row[1], Outcome.DEAD.value, row[6]] += 1
+        full = (1 << row[0]) - 1
+        found.queued[id_ >> SEQUENCE_BITS] -= (mask & full).bit_count()
+        if mask & full == full:
+            connection.execute("DELETE FROM segment WHERE id = ?", (id_,))
+        else:
+            connection.execute("INSERT INTO gone VALUES (?, ?)", (id_, mask & full))
+
+
+def _account(found: _Found, kept: Counter[str]) -> tuple[Counter[Total], int]:
+    """Totals that agree with what is in the new file, and how many records are missing."""
+    totals = Counter({key: n for key, n in found.totals.items() if key[1] != Outcome.DEAD.value})
+    for (lane, reason), n in found.dead.items():
+        totals[lane, Outcome.DEAD.value, reason] += n
     lost = 0
-    for lane in {key[0] for key in totals if key[1] == Outcome.ACCEPTED.value} | set(kept):
+    for lane in {key[0] for key in totals} | set(kept):
         finals = sum(
             n for key, n in totals.items() if key[0] == lane and key[1] not in {Outcome.ACCEPTED.value, Outcome.DEAD.value}
         )
@@ -196,7 +187,4 @@ def _write(connection: apsw.Connection, found: _Found, quarantine: str) -> Repor
         elif missing < 0:
             # The totals themselves were damaged: what is there was accepted.
             totals[lane, Outcome.ACCEPTED.value, ""] -= missing
-    transaction.totals = totals
-    transaction.finish()
-    connection.execute("COMMIT")
-    return Report(kept=sum(kept.values()), lost=lost, quarantine=quarantine)
+    return totals, lost

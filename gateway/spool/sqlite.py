@@ -42,6 +42,8 @@ READ_BYTES = 2 << 20
 READ_SEGMENTS = 1024
 SCAN_SEGMENTS = 4096
 SCAN_OWNERS = 16
+FULL_SHARE = 0.98
+"""Reported as not writable from here on; puts are refused when they would exceed ``max_bytes`` itself."""
 MAX_DELAY_S = 3600.0
 """A retry found at start is due within this, whatever the clock did meanwhile."""
 BURY_RECORDS = 1000
@@ -503,7 +505,7 @@ class SqliteSpool:
             lanes=lanes,
             used_bytes=self._writer.used_bytes,
             max_bytes=self._settings.max_bytes,
-            writable=self._writer.refusal is None and self._writer.used_bytes < self._settings.max_bytes,
+            writable=self._writer.refusal is None and self._writer.used_bytes < FULL_SHARE * self._settings.max_bytes,
             totals=dict(self._totals),
         )
 

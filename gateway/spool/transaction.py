@@ -103,10 +103,6 @@ class Transaction:
             self._execute(_INSERT[len(part)], values)
         self.segments += segments
 
-    def store(self, segment: Segment) -> None:
-        """Insert a segment that has its id (salvage)."""
-        self._execute(_INSERT[1], _row(segment))
-
     def remove(self, removal: Removal) -> None:
         """Apply a settlement."""
         if removal.segments:
