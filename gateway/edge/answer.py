@@ -4,8 +4,13 @@ Law: an answer is bytes that are ready to be sent; only Content-Length, Date and
 knows the connection. No other file of this room names a status for a refusal.
 """
 
+import base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.outcome import Reason
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,3 +39,71 @@ class Deferred:
         self.future = future
         self.answer = answer
         self.on_failure = on_failure
+
+
+STATUS: dict[Reason, int] = {
+    Reason.INVALID_JSON: 400,
+    Reason.TOO_DEEP: 400,
+    Reason.WRONG_SHAPE: 400,
+    Reason.MISSING_NAME: 400,
+    Reason.INVALID_NAME: 400,
+    Reason.INVALID_TIME: 400,
+    Reason.INVALID_ENCODING: 415,
+    Reason.TOO_MANY_EVENTS: 413,
+    Reason.TOO_LARGE: 413,
+    Reason.UNKNOWN_KEY: 401,
+    Reason.UNKNOWN_PIPELINE: 400,
+    Reason.BAD_SIGNATURE: 401,
+    Reason.STALE_TIMESTAMP: 401,
+    Reason.BAD_TOKEN: 401,
+    Reason.ORIGIN_NOT_ALLOWED: 403,
+    Reason.CONSENT_REQUIRED: 403,
+    Reason.RATE_LIMITED: 429,
+    Reason.SPOOL_FULL: 503,
+    Reason.SPOOL_UNAVAILABLE: 503,
+    Reason.DRAINING: 503,
+}
+"""Refusal → HTTP status. What is not listed is the caller's fault in general: 400."""
+
+JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_GIF_HEADERS = b"Content-Type: image/gif\r\nCache-Control: no-store\r\n"
+SUCCESS_BODY = b'{"success":true}'
+
+TIKTOK_CODES: dict[Reason, int] = {
+    Reason.BAD_TOKEN: 40105,
+    Reason.CONSENT_REQUIRED: 40001,
+    Reason.UNKNOWN_PIXEL: 40001,
+    Reason.RATE_LIMITED: 40100,
+    Reason.SPOOL_FULL: 50000,
+    Reason.SPOOL_UNAVAILABLE: 50000,
+}
+"""Refusal of a native request → code in TikTok's own envelope; what is not listed is 40002, a parameter error."""
+
+
+def json_answer(status: int, document: Any, headers: bytes = b"") -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, JSON + headers, orjson.dumps(document))
+
+
+def gif(headers: bytes = b"") -> Answer:
+    """The 1×1 image."""
+    return Answer(200, _GIF_HEADERS + headers, _GIF)
+
+
+def refusal(reason: Reason, detail: str, headers: bytes = b"", retry_after_s: int = 0) -> Answer:
+    """A JSON error whose status is the table's: ``{"success": false, "error": {"reason": …, "message": …}}``."""
+    if retry_after_s:
+        headers += b"Retry-After: %d\r\n" % retry_after_s
+    return json_answer(STATUS.get(reason, 400), {"success": False, "error": {"reason": reason, "message": detail}}, headers)
+
+
+def envelope(reason: Reason, message: str, request_id: str, retry_after_s: int = 0) -> Answer:
+    """TikTok's envelope for native requests; Reason.NONE is success."""
+    code = TIKTOK_CODES.get(reason, 40002) if reason else 0
+    headers = b"Retry-After: %d\r\n" % retry_after_s if retry_after_s else b""
+    document = {"code": code, "message": message, "request_id": request_id, "data": {}}
+    return json_answer(STATUS.get(reason, 400) if reason else 200, document, headers)
+
+
+NOT_FOUND = json_answer(404, {"success": False, "error": {"reason": "not_found", "message": "no such first-party endpoint"}})

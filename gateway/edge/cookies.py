@@ -1,0 +1,33 @@
+"""Cookies by hand (pure): the few that are read, and the Set-Cookie lines that are written.
+
+Law: only names that were asked for are looked at; a value is taken as it stands, and nothing that came from outside is written into a Set-Cookie before its
+shape was checked by the caller.
+"""
+
+from collections.abc import Collection
+
+
+def read(header: str, names: Collection[str]) -> dict[str, str]:
+    """Values of the cookies in ``names``; the first of a name wins, quotes around a value are removed."""
+    found: dict[str, str] = {}
+    for part in header.split(";"):
+        name, mark, value = part.partition("=")
+        name = name.strip()
+        if mark and name in names and name not in found:
+            value = value.strip()
+            found[name] = value[1:-1] if len(value) >= 2 and value[0] == '"' == value[-1] else value
+    return found
+
+
+def set_line(name: str, value: str, *, max_age_s: int, domain: str, secure: bool, http_only: bool = False) -> bytes:
+    """One ``Set-Cookie`` header line, CRLF included. ``domain`` empty = host-only."""
+    return (
+        f"Set-Cookie: {name}={value}; Path=/; Max-Age={max_age_s}"
+        f"{f'; Domain={domain}' if domain else ''}{'; Secure' if secure else ''}{'; HttpOnly' if http_only else ''}; SameSite=Lax\r\n"
+    ).encode("ascii")
+
+
+def expire_lines(name: str, *, domain: str, secure: bool) -> bytes:
+    """Lines that remove a cookie, both as host-only and for ``domain``: it may have been set either way."""
+    lines = set_line(name, "", max_age_s=0, domain="", secure=secure)
+    return lines + set_line(name, "", max_age_s=0, domain=domain, secure=secure) if domain else lines

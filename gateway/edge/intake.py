@@ -1,0 +1,177 @@
+"""From parsed events to durable records (pure but for the injected clock, entropy and spool).
+
+Law: total – every event gets exactly one outcome for every integration it is meant for: accepted (when its commit is known), filtered, or refused. An event is
+sealed at most once and only if somebody may have it; integrations without ``user.*`` mappings of their own share one payload.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+
+from gateway.catalog.runtime import Integration, Pipeline
+from gateway.consent.gate import Decision
+from gateway.edge import bots
+from gateway.errors import BadInput, SpoolUnavailable
+from gateway.event.model import Event, Rejection
+from gateway.identity.seal import Visitor, owner
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import Lane, NewRecord, Spool
+from gateway.telemetry.metrics import Metrics
+
+_EVENT_ID_BYTES = 12
+
+
+class Taken(NamedTuple):
+    """What became of one request's events at the edge."""
+
+    records: list[NewRecord]
+    accepted: list[tuple[str, str]]
+    """(pipeline, integration) of each record, to be counted when the commit is known."""
+    accepted_events: int
+    filtered_events: int
+    rejected: list[Rejection]
+    """Events that turned out to be unusable only while being sealed."""
+    reason: Reason
+    """Why the last filtered event was filtered, for a log or an explanation."""
+
+
+class Intake:
+    """Gates, seals and spools the events of one request."""
+
+    def __init__(self, metrics: Metrics, now: Callable[[], float], entropy: Callable[[int], bytes]) -> None:
+        self.spool: Spool | None = None
+        self._metrics = metrics
+        self._now = now
+        self._entropy = entropy
+        self._group: asyncio.Future[None] | None = None
+        self._tally: dict[tuple[str, str], int] = {}
+
+    def take(
+        self,
+        pipeline: Pipeline,
+        events: list[Event],
+        decide: Callable[[Event], Decision],
+        visit: Callable[[Event, Decision], Visitor],
+        *,
+        integrations: tuple[Integration, ...] | None = None,
+        bots_policy: str = "",
+    ) -> Taken:
+        """Turn ``events`` into records. ``visit`` gives the visitor of an event that will be sealed."""
+        taken = Taken([], [], 0, 0, [], Reason.NONE)
+        records, accepted, rejected = taken.records, taken.accepted, taken.rejected
+        received = self._now()
+        candidates = pipeline.integrations if integrations is None else integrations
+        policy = bots_policy or pipeline.bots
+        accepted_events = filtered_events = 0
+        last = Reason.NONE
+        self._metrics.received(pipeline.id, events[0].wire.value if events else "", len(events))
+        for at, event in enumerate(events):
+            targets = candidates
+            if event.pixel_codes:
+                targets = tuple(integration for integration in candidates if integration.pixel_code in event.pixel_codes)
+            if not targets:
+                last = Reason.UNKNOWN_PIXEL if candidates else Reason.NO_INTEGRATION
+                self._metrics.outcome(Outcome.FILTERED, last, pipeline=pipeline.id)
+                filtered_events += 1
+                continue
+            decision = decide(event)
+            willing: list[Integration] = []
+            for integration in targets:
+                reason = decision.refusal(integration.consent) if integration.enabled else Reason.INTEGRATION_DISABLED
+                if reason:
+                    last = reason
+                    self._metrics.outcome(Outcome.FILTERED, reason, pipeline=pipeline.id, integration=integration.id)
+                else:
+                    willing.append(integration)
+            if not willing:
+                filtered_events += 1
+                continue
+            visitor = visit(event, decision)
+            bot = policy != "allow" and bots.is_bot(visitor.user_agent)
+            if bot and policy == "drop":
+                last = Reason.BOT
+                for integration in willing:
+                    self._metrics.outcome(Outcome.FILTERED, Reason.BOT, pipeline=pipeline.id, integration=integration.id)
+                filtered_events += 1
+                continue
+            sealed = pipeline.sealer.seal(
+                event,
+                visitor,
+                pipeline=pipeline.id,
+                granted=decision.granted,
+                consent_source=decision.source,
+                gpc=decision.gpc,
+                received=received,
+                event_id="" if event.event_id else self._entropy(_EVENT_ID_BYTES).hex(),
+            )
+            if bot:
+                sealed["flags"] = ["bot"]
+            who = owner(event.anonymous_id or visitor.anonymous_id)
+            try:
+                shared = orjson.dumps(sealed)
+                for integration in willing:
+                    payload = shared
+                    if integration.program.has_user_rules:
+                        rules = integration.program.user_rules(event.wire.value, event.type, event.name)
+                        if own := pipeline.sealer.overlay(event, rules):
+                            payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
+                    lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
+                    records.append(NewRecord(lane, who, received, payload))
+                    accepted.append((pipeline.id, integration.id))
+            except (TypeError, ValueError, RecursionError):
+                # Serialised before it is acknowledged: what cannot be written cannot be accepted.
+                del records[len(accepted) :]
+                rejected.append(Rejection(at, Reason.WRONG_SHAPE, "the event holds a value that cannot be stored"))
+                self._metrics.outcome(Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, n=len(willing))
+                continue
+            accepted_events += 1
+        return Taken(records, accepted, accepted_events, filtered_events, rejected, last)
+
+    def put(self, taken: Taken) -> "asyncio.Future[None]":
+        """Make the records durable; outcomes are counted when the commit is known. Raises SpoolUnavailable at once where it is certain."""
+        spool = self.spool
+        try:
+            if spool is None:
+                raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "the event spool is not available; the site is not affected", 10)
+            future = spool.put(taken.records)
+        except SpoolUnavailable as error:
+            for pipeline, integration in taken.accepted:
+                self._metrics.outcome(Outcome.REFUSED, error.reason, pipeline=pipeline, integration=integration)
+            raise
+        # Everything that is committed together shares one future, so one callback counts a whole group.
+        if future is not self._group:
+            self._group = future
+            tally: dict[tuple[str, str], int] = {}
+            self._tally = tally
+            future.add_done_callback(lambda done: self._counted(done, tally))
+        tally = self._tally
+        for pair in taken.accepted:
+            tally[pair] = tally.get(pair, 0) + 1
+        return future
+
+    def _counted(self, future: "asyncio.Future[None]", tally: dict[tuple[str, str], int]) -> None:
+        if self._group is future:
+            self._group = None
+        outcome, reason = Outcome.ACCEPTED, Reason.NONE
+        if future.cancelled():
+            outcome, reason = Outcome.REFUSED, Reason.SPOOL_UNAVAILABLE
+        elif (error := future.exception()) is not None:
+            outcome = Outcome.REFUSED
+            reason = error.reason if isinstance(error, SpoolUnavailable) else Reason.SPOOL_UNAVAILABLE
+        for (pipeline, integration), n in tally.items():
+            self._metrics.outcome(outcome, reason, pipeline=pipeline, integration=integration, n=n)
+
+    def count_rejected(self, pipeline: str, rejected: list[Rejection]) -> None:
+        """Count what a parser could not use; the pixel's automatic actions are filtered, not rejected."""
+        if rejected:
+            self._metrics.received(pipeline, "unusable", len(rejected))
+        for rejection in rejected:
+            outcome = Outcome.FILTERED if rejection.reason is Reason.AUTOMATIC_EVENT else Outcome.REJECTED
+            self._metrics.outcome(outcome, rejection.reason, pipeline=pipeline)
+
+    def count_refused(self, pipeline: str, error: BadInput, n: int = 1) -> None:
+        """Count a request that was refused as a whole."""
+        outcome = Outcome.REFUSED if error.reason is Reason.RATE_LIMITED else Outcome.REJECTED
+        self._metrics.outcome(outcome, error.reason, pipeline=pipeline, n=n)
