@@ -12,9 +12,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
-from gateway.outcome import Outcome
+from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Done, NewRecord, Record, Settlement
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
@@ -71,7 +72,7 @@ async def phase(title: str, spool: SqliteSpool, options: argparse.Namespace) -> 
     n = len(records)
     for group in (1, 8, options.group, 256):
         some = records[: max(500, min(n, group * 150))]
-        await measure(f"{title}: put, groups of {group}", len(some), lambda some=some, group=group: put_all(spool, some, group))
+        await measure(f"{title}: put, groups of {group}", len(some), partial(put_all, spool, some, group))
     leased: list[Record] = []
 
     async def lease() -> None:
@@ -108,8 +109,6 @@ async def run(options: argparse.Namespace, path: str) -> None:
 
 async def timed_purge(spool: SqliteSpool) -> int:
     """A scan that finds nothing."""
-    from gateway.outcome import Reason
-
     return await spool.purge("nobody", Reason.ERASED)
 
 

@@ -16,7 +16,7 @@ from gateway.spool.segment import SEQUENCE_BITS, Segment, positions
 class LaneQueue:
     """What can be handed out now, what must be read first, and what is due later."""
 
-    __slots__ = ("available", "cursor", "end", "key", "later", "ready", "tail")
+    __slots__ = ("available", "cursor", "end", "key", "later", "per_segment", "ready", "tail")
 
     def __init__(self, key: str, number: int, tail: int | None = None) -> None:
         base = number << SEQUENCE_BITS
@@ -29,6 +29,8 @@ class LaneQueue:
         """Records in ``ready`` that can be handed out."""
         self.later: list[tuple[float, int, int]] = []
         """Heap of (due, segment id, records)."""
+        self.per_segment = 1.0
+        """Records to a segment in the latest read: how many segments the next one needs."""
 
     @property
     def behind(self) -> bool:

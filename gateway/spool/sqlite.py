@@ -276,13 +276,16 @@ class SqliteSpool:
     async def _read_next(self, queue: LaneQueue, max_records: int, max_bytes: int) -> None:
         tail = queue.tail
         seen = self._epoch, self._reread
-        limit = min(max_records, READ_SEGMENTS)
+        # A little more than is wanted: the next lease will want it, and a read has a cost of its own.
+        limit = min(int(max_records * 2 / queue.per_segment) + 1, READ_SEGMENTS)
         segments = await self._lease_reader.run(
             reader.next_segments(queue.key, queue.cursor, queue.end, limit, min(max_bytes, READ_BYTES))
         )
         if seen != (self._epoch, self._reread):
             return
         queue.cursor = segments[-1].id if segments else tail
+        if segments:
+            queue.per_segment = sum(segment.count for segment in segments) / len(segments)
         queue.tail = max(queue.tail, queue.cursor)
         self._take_in(queue, segments)
 

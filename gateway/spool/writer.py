@@ -418,6 +418,8 @@ class Writer(threading.Thread):
         """Let old dead letters expire, a few at a time."""
         self._housekept_at = time.monotonic()
         before = time.time() - self._dead_max_age_s
+        if not self._trusted().execute("SELECT 1 FROM dead WHERE died_at < ? LIMIT 1", (before,)).fetchall():
+            return
         expired: list[Any] = []
         job = Job(lambda t: expired.extend(t.expire_dead(before, EXPIRE_ROWS)), None, lasting=False)
         self._commit(None, [job])

@@ -9,11 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import apsw
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.outcome import Outcome, Reason
+from gateway.spool import sqlite
 from gateway.spool.base import Death, Done, NewRecord, Record, Retry, Settlement
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
@@ -28,8 +30,12 @@ FAR = 3600.0
 class Spools(RuleBasedStateMachine):
     """``queued`` and ``dead`` map payloads to (lane, owner); ``leased`` maps record ids to records; payloads are unique."""
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(held=st.sampled_from([0, 60_000, 16 << 20]), read=st.sampled_from([1, 100_000]))
+    def start(self, held: int, read: int) -> None:
+        # With little memory, records take the way through the file.
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(sqlite, "HELD_BYTES", held)
+        self.patch.setattr(sqlite, "READ_BYTES", read)
         self.loop = asyncio.new_event_loop()
         self.directory = Path(tempfile.mkdtemp(prefix="spool-model-"))
         self.number = 0
@@ -210,11 +216,10 @@ class Spools(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "spool"):
             return
-        # Everything that is queued comes out, exactly once.
         self.run(self.spool.close())
         check_database(self.directory / str(self.generation) / "spool.db", len(self.queued), len(self.dead))
-        self.postponed.clear()
         self.loop.close()
+        self.patch.undo()
         shutil.rmtree(self.directory)
 
 
