@@ -123,26 +123,27 @@ class Collector:
             f"Allow: {allow}\r\n".encode(),
         )
 
-    def navigation_cookies(self, head: Head, client: Client) -> bytes:
-        """Set-Cookie lines for a page navigation that passes through: with consent, a new click id or a missing ``_ttp``."""
+    def navigation_cookies(self, head: Head, client: Client) -> tuple[bytes, ...]:
+        """Set-Cookie values for a page navigation that passes through: with consent, a new click id or a missing ``_ttp``."""
         catalogue = self._live.current
         if not catalogue.pipelines:
-            return b""
+            return ()
         ttclid = click_id.in_url("?" + head.query) if head.query else ""
         jar = self._jar(head)
         if not ttclid and "_ttp" in jar:
-            return b""
+            return ()
         try:
             pipeline = catalogue.pipeline("", host_only(client.host))
         except BadInput:
-            return b""
+            return ()
         if not pipeline.serves(host_only(client.host)):
-            return b""
+            return ()
         decision = self._gate.decide(None, "", self._request_signals(head, jar))
         visitor = self._visitors.visitor(jar, client, "", "")
         if decision.allows("marketing"):
             self._visitors.make_ids(visitor, "")
-        return self._visitors.lines(jar, visitor, pipeline, decision, ttclid, refresh=False)
+        lines = self._visitors.lines(jar, visitor, pipeline, decision, ttclid, refresh=False)
+        return tuple(line.removeprefix(b"Set-Cookie: ") for line in lines.split(b"\r\n") if line)
 
     # -- the browser's endpoints
 
