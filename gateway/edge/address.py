@@ -15,6 +15,7 @@ from multidict import CIMultiDictProxy, istr
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+Key = tuple[str, str, str, str, str]
 
 NAMED_NETWORKS: dict[str, tuple[str, ...]] = {
     "loopback": ("127.0.0.0/8", "::1/128"),
@@ -111,12 +112,16 @@ class Addresses:
         self._header = istr(header)
         self._listed = header.lower() == "x-forwarded-for"
         self._hops = trusted_hops
-        self._cache: LRUCache[tuple[str, str, str, str, str], Client] = LRUCache(_CACHE_SIZE)
+        self._cache: LRUCache[Key, Client] = LRUCache(_CACHE_SIZE)
 
-    def resolve(self, peer: str, headers: Mapping[str, str] | CIMultiDictProxy[str]) -> Client:
-        """The client of a request that came from ``peer`` (an address, or ``unix``)."""
+    def key(self, peer: str, headers: Mapping[str, str] | CIMultiDictProxy[str]) -> Key:
+        """All that the client of a request from ``peer`` (an address, or ``unix``) depends on: equal keys, equal clients."""
+        get = headers.get
         named = _joined(headers, self._header) if self._header in headers else ""
-        key = (peer, named, headers.get(_PROTO, ""), headers.get(_HOST, ""), headers.get(_FORWARDED_HOST, ""))
+        return peer, named, get(_PROTO, ""), get(_HOST, ""), get(_FORWARDED_HOST, "")
+
+    def resolve(self, key: Key) -> Client:
+        """The client that ``key`` stands for."""
         client = self._cache.get(key)
         if client is None:
             client = self._conclude(*key)

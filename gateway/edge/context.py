@@ -1,0 +1,94 @@
+"""What all connections of one listener share (io only through what it holds).
+
+Law: written by the listener alone; connections read it. ``now`` is the sweep's coarse clock: patience needs no finer one, and
+reading an attribute costs less than reading a clock for every request.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.edge.address import Addresses, Client
+from gateway.edge.answer import Answer, Deferred
+from gateway.edge.head import Head
+from gateway.edge.limits import Patience
+from gateway.edge.settings import EdgeSettings
+
+if TYPE_CHECKING:
+    from gateway.edge.protocol import EdgeProtocol
+    from gateway.edge.upstream import Upstream
+
+
+class Collects(Protocol):
+    """What the wire needs of the collector."""
+
+    def handle(self, head: Head, body: bytes, client: Client) -> Answer | Deferred:
+        """Answer a request below the prefix, now or when its commit is done."""
+        ...
+
+    def navigation_cookies(self, head: Head, client: Client) -> tuple[bytes, ...]:
+        """Set-Cookie values for a navigation, () if there is nothing to set."""
+        ...
+
+
+class Observes(Protocol):
+    """What the wire needs of the metrics."""
+
+    def observe_http(self, route: str, status: int, seconds: float) -> None:
+        """Count one answered request of ``collect`` or ``proxy``."""
+        ...
+
+
+class Context:
+    """One per listener."""
+
+    __slots__ = (
+        "addresses",
+        "collector",
+        "connections",
+        "date",
+        "draining",
+        "error_page",
+        "limits",
+        "loop",
+        "now",
+        "observe",
+        "patience",
+        "prefix",
+        "prefix_slash",
+        "refused",
+        "rejected",
+        "settings",
+        "tunnels",
+        "upstream",
+    )
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        collector: Collects,
+        metrics: Observes,
+        upstream: "Upstream | None",
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.patience = Patience(settings.limits)
+        self.prefix = settings.prefix
+        self.prefix_slash = settings.prefix + "/"
+        self.collector = collector
+        self.observe: Callable[[str, int, float], None] = metrics.observe_http
+        self.upstream = upstream
+        self.addresses = Addresses(settings.client_ip.trusted_proxies, settings.client_ip.header, settings.client_ip.trusted_hops)
+        self.loop = loop
+        self.now = loop.time()
+        self.date = b""
+        """The Date line, refreshed by the sweep."""
+        self.draining = False
+        self.connections: set[EdgeProtocol] = set()
+        self.tunnels = 0
+        self.refused = 0
+        """Requests answered 4xx because they could be read in two ways, were too large or too slow."""
+        self.rejected = 0
+        """Connections beyond the cap."""
+        self.error_page = b""

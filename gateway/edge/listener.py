@@ -1,0 +1,155 @@
+"""The edge listener: binds, sweeps, drains (io).
+
+Law: one coarse timer for all connections. A sixteenth of them is looked at in each tick, so that twenty thousand connections do
+not stall the loop once a second.
+"""
+
+import asyncio
+import contextlib
+import logging
+from email.utils import formatdate
+from pathlib import Path
+
+from gateway.edge.context import Collects, Context, Observes
+from gateway.edge.protocol import EdgeProtocol, require_c_parser
+from gateway.edge.settings import EdgeSettings, parse_listen
+from gateway.edge.upstream import Upstream
+
+_log = logging.getLogger(__name__)
+_SLICES = 16
+_BACKLOG = 4096
+
+
+class Listener:
+    """The visitors' side of the gateway."""
+
+    def __init__(self, settings: EdgeSettings, collector: Collects, metrics: Observes) -> None:
+        self._settings = settings
+        self._collector = collector
+        self._metrics = metrics
+        self._context: Context | None = None
+        self._server: asyncio.Server | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._waiting: list[EdgeProtocol] = []
+        self._share = 0
+        self._date_at = 0.0
+        self._rejected_said = 0
+
+    async def start(self) -> None:
+        """Listen. OSError if the address cannot be had, RuntimeError without aiohttp's C parser."""
+        require_c_parser()
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        upstream = None
+        if settings.upstream:
+            upstream = Upstream(settings.upstream, settings.limits, settings.upstream_timeouts, loop)
+        context = self._context = Context(settings, self._collector, self._metrics, upstream, loop)
+        if settings.error_page:
+            try:
+                context.error_page = await asyncio.to_thread(Path(settings.error_page).read_bytes)
+            except OSError as error:
+                _log.error("the error page cannot be read; a plain sentence is shown instead", extra={"error": str(error)})
+        host, port = parse_listen(settings.listen)
+        self._server = await loop.create_server(
+            lambda: EdgeProtocol(context),
+            host or None,
+            port,
+            reuse_port=settings.reuse_port or None,
+            backlog=_BACKLOG,
+        )
+        self._sweep(context)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; differs from the setting if that is 0."""
+        if self._server is None:
+            raise RuntimeError("not started")
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def listening(self) -> bool:
+        """Whether new connections are accepted and the listener does not drain."""
+        return self._server is not None and self._server.is_serving() and not self._draining
+
+    @property
+    def _draining(self) -> bool:
+        return self._context is not None and self._context.draining
+
+    def counts(self) -> dict[str, int]:
+        """For gauges: connections, tunnels, upstream connections, refused requests, rejected connections."""
+        context = self._context
+        if context is None:
+            return {}
+        return {
+            "connections": len(context.connections),
+            "tunnels": context.tunnels,
+            "upstream_connections": len(context.upstream) if context.upstream else 0,
+            "refused": context.refused,
+            "rejected": context.rejected,
+        }
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket; open connections go on."""
+        if self._server is not None:
+            self._server.close()
+
+    async def drain(self, delay_s: float, grace_s: float) -> None:
+        """Keep accepting for ``delay_s`` with ``Connection: close`` on every answer, then finish what runs within ``grace_s``."""
+        context = self._context
+        if context is None:
+            return
+        context.draining = True
+        await asyncio.sleep(delay_s)
+        self.stop_accepting()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_s
+        while context.connections and loop.time() < end:
+            for connection in list(context.connections):
+                connection.finish_soon()
+            await asyncio.sleep(0.05)
+        await self.close()
+
+    async def close(self) -> None:
+        """End everything now."""
+        self.stop_accepting()
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        context = self._context
+        if context is None:
+            return
+        if context.connections:
+            _log.warning("connections cut off", extra={"connections": len(context.connections)})
+        for connection in list(context.connections):
+            connection.abort()
+        if context.upstream is not None:
+            context.upstream.abort()
+        if self._server is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._server.wait_closed()
+
+    def _sweep(self, context: Context) -> None:
+        now = context.now = context.loop.time()
+        if now - self._date_at >= 0.5:
+            self._date_at = now
+            context.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
+        timeouts = context.settings.upstream_timeouts
+        every = context.patience.sweep_s(timeouts.first_byte, timeouts.idle)
+        if not self._waiting:
+            self._waiting = list(context.connections)
+            self._share = -(-len(self._waiting) // _SLICES)
+            if context.upstream is not None:
+                context.upstream.sweep(now)
+            self._complain(context)
+        for _ in range(min(self._share, len(self._waiting))):
+            self._waiting.pop().sweep(now)
+        self._tick = context.loop.call_later(every / _SLICES, self._sweep, context)
+
+    def _complain(self, context: Context) -> None:
+        if context.rejected != self._rejected_said:
+            _log.warning(
+                "connections turned away: edge.limits.max_connections is reached",
+                extra={"turned_away": context.rejected - self._rejected_said, "max_connections": context.limits.max_connections},
+            )
+            self._rejected_said = context.rejected

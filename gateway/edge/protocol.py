@@ -1,0 +1,584 @@
+"""One visitor's connection (io): aiohttp's C request parser, the collector, the pass-through.
+
+Law: of aiohttp only ``HttpRequestParser`` and the streams it fills are used (the contract test pins what we rely on). With
+``max_msg_queue_size=1`` the parser stops behind each request, so that one request is in work at a time and later ones wait
+unread: answers leave in order without a queue. A body that has arrived is answered before the callback returns, without a task.
+Streams are drained after every feed; the parser never has to pause reading, and its demands to do so are ignored.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import http_parser
+from aiohttp.http_exceptions import LineTooLong
+from multidict import istr
+
+from gateway.edge import headers
+from gateway.edge.address import UNIX_PEER, Client
+from gateway.edge.answer import Answer, Deferred
+from gateway.edge.context import Context
+from gateway.edge.faults import FAULTS, Fault, error_page
+from gateway.edge.head import Head
+from gateway.edge.limits import COLLECT_BODY_BYTES, FIN_GRACE_S, HELD_BYTES, MIN_PROGRESS_BYTES, QUIET_S, Overdue, Phase
+from gateway.edge.proxy import Exchange
+from gateway.edge.tunnel import Tunnel
+from gateway.edge.upstream import Upstream
+
+_log = logging.getLogger(__name__)
+
+IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSING = Phase
+
+_PARSER_BUFFER_BYTES = 1 << 20
+"""Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
+_VERSIONS = frozenset({(1, 0), (1, 1)})
+_HOST, _TRANSFER_ENCODING, _CONTENT_LENGTH = istr("Host"), istr("Transfer-Encoding"), istr("Content-Length")
+_EXPECT, _UPGRADE = istr("Expect"), istr("Upgrade")
+_STATUS_LINES: dict[int, bytes] = {}
+_TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def require_c_parser() -> None:
+    """RuntimeError if aiohttp runs on its pure Python parser: it is slower and judges ambiguous requests otherwise."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp with its extensions")
+
+
+class EdgeProtocol(asyncio.Protocol):
+    """A connection of the edge listener."""
+
+    __slots__ = (
+        "_blocked",
+        "_context",
+        "_deferred",
+        "_exchange",
+        "_fin",
+        "_gathered",
+        "_head",
+        "_head_bytes",
+        "_held",
+        "_http10",
+        "_keep",
+        "_parser",
+        "_payload",
+        "_peer",
+        "_phase",
+        "_pieces",
+        "_sent",
+        "_since",
+        "_stalled",
+        "_started",
+        "_transport",
+        "_tunnel",
+        "_upload_paused",
+        "_who",
+        "_who_key",
+    )
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = None
+        self._peer = ""
+        self._phase: int = IDLE
+        self._since = context.now
+        self._keep = True
+        self._held = b""
+        self._head: Head | None = None
+        self._head_bytes = 0
+        self._http10 = False
+        self._payload: Any = None
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._deferred: Deferred | None = None
+        self._exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._who_key: tuple[str, ...] = ()
+        self._who = Client("", "", "http", "")
+        self._started = 0.0
+        self._blocked = False
+        self._stalled = (0, 0.0)
+        self._upload_paused = False
+        self._fin = False
+        self._sent = False
+
+    # -- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        context = self._context
+        self._transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else UNIX_PEER
+        limits = context.limits
+        self._parser = http_parser.HttpRequestParser(
+            self,  # type: ignore[arg-type]  # it calls pause_reading and resume_reading only
+            context.loop,
+            _PARSER_BUFFER_BYTES,
+            max_line_size=limits.max_header_bytes,
+            max_field_size=limits.max_header_bytes,
+            max_headers=limits.max_header_fields,
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
+        if len(context.connections) >= limits.max_connections:
+            context.rejected += 1
+            self._keep = False
+            self._send(FAULTS[Fault.CROWDED])
+        context.connections.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._context.connections.discard(self)
+        self._transport = None
+        self._parser = None  # breaks the cycle between parser and protocol
+        self._payload = None
+        self._phase = CLOSING
+        self._deferred = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.gone()
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.client_gone()
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase == BODY or (phase <= HEAD and not self._blocked):
+            self._advance(data)
+        elif phase <= ANSWER:
+            self._held += data
+            if len(self._held) > HELD_BYTES:
+                self._read(False)
+        elif self._tunnel is not None:
+            self._tunnel.from_client(data)
+
+    def eof_received(self) -> bool:
+        if self._phase != ANSWER or self._fin:
+            return False
+        # The request is complete; its sender may only have ended its own side. Believed for a second, see _still_there.
+        self._fin = True
+        self._keep = False
+        self._sent = False
+        self._context.loop.call_later(FIN_GRACE_S, self._still_there)
+        return True
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._stalled = (1 << 62, self._context.now)
+        if self._exchange is not None:
+            self._exchange.pause()
+        elif self._tunnel is not None:
+            self._tunnel.pause()
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        if self._exchange is not None:
+            self._exchange.resume()
+        elif self._tunnel is not None:
+            self._tunnel.resume()
+        else:
+            self._next()
+
+    # -- the parser's demands, see the law
+
+    def pause_reading(self) -> None:
+        """Called by a full stream."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called at a stream's end."""
+
+    # -- requests in
+
+    def _advance(self, data: bytes) -> None:
+        """Feed the parser until it has nothing more or a request is being worked on."""
+        while self._parser is not None:
+            try:
+                messages, _, _ = self._parser.feed_data(data)
+            except Exception as error:  # noqa: BLE001 - whatever the parser raises is the sender's fault, and the end
+                self._refuse(Fault.HEAD_TOO_LARGE if _too_large(error) else Fault.MALFORMED)
+                return
+            if messages:
+                self._begin(messages[0][0], messages[0][1], len(data))
+            elif self._phase == BODY:
+                self._continue()
+            elif data:
+                self._part_of_head(len(data))
+            if self._phase != IDLE or self._blocked or not (messages or data):
+                return
+            data = b""  # the parser has kept what follows the request
+
+    def _part_of_head(self, size: int) -> None:
+        if self._phase == IDLE:
+            self._phase = HEAD
+            self._since = self._context.now
+        self._head_bytes += size
+        if self._head_bytes > 2 * self._context.limits.max_header_bytes:
+            self._refuse(Fault.HEAD_TOO_LARGE)
+
+    def _begin(self, message: Any, payload: Any, size: int) -> None:
+        self._started = time.perf_counter()
+        context = self._context
+        fields = message.headers
+        target = message.path
+        host = fields.get(_HOST, "")
+        try:
+            path, query = self._check(message, payload, target, host)
+        except headers.Refused as refused:
+            _log.info("request refused", extra={"why": str(refused)})
+            self._refuse(Fault.MALFORMED)
+            return
+        if size + self._head_bytes > context.limits.max_header_bytes and (
+            sum(len(n) + len(v) + 4 for n, v in message.raw_headers) + len(target) > context.limits.max_header_bytes
+        ):
+            self._refuse(Fault.HEAD_TOO_LARGE)
+            return
+        self._head_bytes = 0
+        head = self._head = Head(
+            message.method, target.encode("ascii"), path, query, fields, message.raw_headers, message.version
+        )
+        self._http10 = not message.version[1]
+        self._keep = not message.should_close and not context.draining
+        key = context.addresses.key(self._peer, fields)
+        if key != self._who_key:
+            self._who = context.addresses.resolve(key)
+            self._who_key = key
+        self._payload = payload
+        complete = payload.is_eof()
+        self._phase = ANSWER if complete else BODY
+        self._since = context.now
+        if path.startswith(context.prefix_slash):
+            if complete:
+                self._collect(head, payload.read_nowait())
+            else:
+                self._gather(head)
+        elif context.upstream is None or path == context.prefix:
+            self._keep = self._keep and complete
+            self._send(FAULTS[Fault.NOT_FOUND])
+        else:
+            self._pass_on(message, head, context.upstream, complete)
+
+    @staticmethod
+    def _check(message: Any, payload: Any, target: str, host: str) -> tuple[str, str]:
+        """What llhttp lets pass and we do not. Returns path and query."""
+        version = message.version
+        if version not in _VERSIONS:
+            raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
+        if not (headers.valid_host(host) if version[1] or host else True):
+            raise headers.Refused("the Host field is not one host name")
+        fields = message.headers
+        if _TRANSFER_ENCODING in fields and (version[1] == 0 or fields[_TRANSFER_ENCODING].lower() != "chunked"):
+            raise headers.Refused("a Transfer-Encoding other than chunked, or one in HTTP/1.0")
+        if message.upgrade and (message.method == "CONNECT" or message.chunked or not payload.is_eof() or payload.total_bytes):
+            raise headers.Refused("CONNECT, or an Upgrade with a body")
+        if target[0] == "/":
+            path, _, query = target.partition("?")
+            return path, query
+        return headers.split_target(target, host)
+
+    def _continue(self) -> None:
+        """More of the body of the request in work."""
+        payload = self._payload
+        complete = payload.is_eof()
+        data = payload.read_nowait()
+        if complete:
+            self._phase = ANSWER
+        if self._exchange is not None:
+            if data or complete:
+                self._since = self._context.now
+                self._exchange.upload(data, complete=complete)
+        elif data or complete:
+            self._gather_piece(data, complete)
+
+    # -- collect
+
+    def _gather(self, head: Head) -> None:
+        """Take a body that comes in pieces."""
+        if int(head.headers.get(_CONTENT_LENGTH, 0)) > COLLECT_BODY_BYTES:
+            self._refuse(Fault.BODY_TOO_LARGE)
+            return
+        if head.headers.get(_EXPECT, "").lower() == "100-continue" and head.version[1]:
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._pieces = []
+        self._gathered = 0
+        self._gather_piece(self._payload.read_nowait(), False)
+
+    def _gather_piece(self, data: bytes, complete: bool) -> None:
+        self._pieces.append(data)
+        before = self._gathered
+        self._gathered += len(data)
+        if self._gathered > COLLECT_BODY_BYTES:
+            self._refuse(Fault.BODY_TOO_LARGE)
+        elif complete and self._head is not None:
+            body, self._pieces = b"".join(self._pieces), []
+            self._collect(self._head, body)
+        elif before // MIN_PROGRESS_BYTES != self._gathered // MIN_PROGRESS_BYTES:
+            self._since = self._context.now
+
+    def _collect(self, head: Head, body: bytes) -> None:
+        try:
+            answer = self._context.collector.handle(head, body, self._who)
+        except Exception:  # noqa: BLE001 - a defect there must not take the connection, let alone the site, with it
+            _log.exception("collect crashed")
+            answer = FAULTS[Fault.CRASHED]
+        if isinstance(answer, Deferred):
+            self._deferred = answer
+            answer.future.add_done_callback(self._committed)
+        else:
+            self._send(answer)
+
+    def _committed(self, future: "asyncio.Future[None]") -> None:
+        deferred, self._deferred = self._deferred, None
+        if deferred is None or deferred.future is not future:
+            return  # the client has gone
+        if future.cancelled():
+            answer = deferred.on_failure(asyncio.CancelledError())
+        elif error := future.exception():
+            answer = deferred.on_failure(error)
+        else:
+            answer = deferred.answer
+        self._send(answer)
+        self._next()
+
+    def _send(self, answer: Answer) -> None:
+        """Send a complete answer and be ready for the next request, or close."""
+        transport = self._transport
+        if transport is None:
+            return
+        context = self._context
+        status = answer.status
+        body = b"" if self._head is not None and self._head.method == "HEAD" else answer.body
+        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(answer.body)
+        if not self._keep:
+            length += b"Connection: close\r\n"
+        elif self._http10:
+            length += b"Connection: keep-alive\r\n"
+        line = _STATUS_LINES.get(status) or _status_line(status)
+        self._sent = True
+        transport.write(b"%b%b%b%b\r\n%b" % (line, answer.headers, context.date, length, body))
+        if self._started:
+            context.observe("collect", status, time.perf_counter() - self._started)
+        self._ended()
+
+    def _ended(self) -> None:
+        """The answer has been handed over in full."""
+        unread = self._phase == BODY
+        self._head = self._payload = None
+        self._started = 0.0
+        self._since = self._context.now
+        if self._keep:
+            self._phase = IDLE
+        elif unread or self._held:
+            self._linger()
+        else:
+            self.close()
+
+    def _next(self) -> None:
+        """After an answer that did not come at once: go on with what has arrived meanwhile."""
+        if self._phase <= HEAD and not self._blocked:
+            held, self._held = self._held, b""
+            if len(held) > HELD_BYTES:
+                self._read(True)
+            self._advance(held)
+
+    # -- pass-through
+
+    def _pass_on(self, message: Any, head: Head, upstream: Upstream, complete: bool) -> None:
+        websocket = message.upgrade and head.version[1] == 1 and head.headers.get(_UPGRADE, "").lower() == "websocket"
+        if message.upgrade and not websocket:
+            self._keep = False  # the parser stops at an upgrade; the declined one ends the connection
+        exchange = self._exchange = Exchange(
+            self, self._context, upstream, head, self._who, chunked=bool(message.chunked), websocket=websocket
+        )
+        try:
+            peer = "" if self._peer == UNIX_PEER else self._peer
+            exchange.start(peer, self._payload.read_nowait(), complete=complete)
+        except headers.Refused as refused:
+            _log.info("request refused", extra={"why": str(refused)})
+            self._exchange = None
+            self._refuse(Fault.MALFORMED)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the connection is kept after the answer in work."""
+        return self._keep
+
+    def close_after(self) -> None:
+        """Close once the answer in work is complete."""
+        self._keep = False
+
+    def send(self, data: bytes) -> None:
+        """Write ready bytes."""
+        if self._transport is not None:
+            self._sent = True
+            self._transport.write(data)
+
+    def pause_upload(self) -> None:
+        """The app does not take the body as fast as it comes."""
+        if not self._upload_paused:
+            self._upload_paused = True
+            self._read(False)
+
+    def resume_upload(self) -> None:
+        """The app takes more."""
+        if self._upload_paused:
+            self._upload_paused = False
+            self._since = self._context.now
+            self._read(True)
+
+    def exchange_done(self) -> None:
+        """The app's answer has been passed on in full."""
+        self._exchange = None
+        self.resume_upload()
+        self._started = 0.0
+        self._ended()
+        self._next()
+
+    def answer_for_app(self, fault: Fault) -> int:
+        """Say that the app is away or too slow; returns the status."""
+        self._exchange = None
+        self.resume_upload()
+        self._started = 0.0
+        page = self._context.error_page
+        answer = error_page(fault, page) if page else FAULTS[fault]
+        if self._phase == BODY:
+            self._keep = False
+        self._send(answer)
+        self._next()
+        return answer.status
+
+    def truncate(self, *, hard: bool) -> None:
+        """End without the rest of an answer. ``hard``: by a reset, because a plain end would look complete."""
+        self._exchange = None
+        if hard:
+            self._reset()
+        else:
+            self.close()
+
+    def enter_tunnel(self, tunnel: Tunnel) -> None:
+        """The exchange has become a websocket; bytes that came behind its request go first."""
+        self._exchange = None
+        self._tunnel = tunnel
+        self._phase = TUNNEL
+        _, _, tail = self._parser.feed_data(b"")
+        self._parser = None
+        early, self._held = tail + self._held, b""
+        if early:
+            tunnel.from_client(early)
+
+    # -- ends
+
+    def _refuse(self, fault: Fault) -> None:
+        """Answer a request that cannot be worked on, and close."""
+        self._context.refused += 1
+        self._keep = False
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.gone()
+            if exchange.began:
+                self._reset()
+                return
+        self._started = self._started or time.perf_counter()
+        self._phase = BODY  # something is unread: linger
+        self._head = None
+        self._send(FAULTS[fault])
+
+    def _linger(self) -> None:
+        """End our side; drop what still comes, so that no reset overtakes the answer."""
+        self._phase = LINGER
+        self._held = b""
+        self._payload = None
+        if self._transport is not None and self._transport.can_write_eof() and not self._fin:
+            self._read(True)
+            self._transport.write_eof()
+        else:
+            self.close()
+
+    def _read(self, on: bool) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading() if on else transport.pause_reading()
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+        self._phase = CLOSING
+        self._since = self._context.now
+        if self._transport is not None:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        """Close at once, visibly incomplete."""
+        self._phase = CLOSING
+        transport = self._transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+
+    def _still_there(self) -> None:
+        """A second after the client ended its side: gone, unless it has been sent something and did not protest."""
+        if self._phase == ANSWER and (not self._sent or self._tcp_closed()):
+            self._reset()
+
+    def _tcp_closed(self) -> bool:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is None or sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSED)
+        except OSError:
+            return True
+
+    def finish_soon(self) -> None:
+        """The listener drains: close after the answer in work, or when idle for so long that no request is on its way."""
+        self._keep = False
+        if self._phase == IDLE and self._context.now - self._since >= QUIET_S:
+            self.close()
+
+    def abort(self) -> None:
+        """The listener's grace is over."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Look whether patience has run out."""
+        transport, phase = self._transport, self._phase
+        if transport is None:
+            return
+        if self._blocked:
+            size, since = self._stalled
+            left = transport.get_write_buffer_size()
+            if left < size:
+                self._stalled = (left, now)
+            elif now - since > self._context.patience.stalled_s:
+                self._reset()
+            return
+        if self._fin and self._tcp_closed():
+            self._reset()
+        elif phase == TUNNEL:
+            if self._tunnel is not None and self._tunnel.overdue(now):
+                self.close()
+        elif self._exchange is not None and (phase == ANSWER or self._exchange.began or self._upload_paused):
+            self._exchange.sweep(now)
+        else:
+            match self._context.patience.judge(Phase(phase), now - self._since):
+                case Overdue.TIMEOUT:
+                    self._refuse(Fault.TOO_SLOW)
+                case Overdue.CLOSE:
+                    self._reset() if transport.get_write_buffer_size() else self.close()
+                case Overdue.RESET:
+                    self._reset()
+
+
+def _status_line(status: int) -> bytes:
+    line = _STATUS_LINES[status] = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+    return line
+
+
+def _too_large(error: BaseException) -> bool:
+    return isinstance(error, LineTooLong) or "Too many headers" in str(error)

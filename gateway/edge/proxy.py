@@ -1,0 +1,328 @@
+"""One request passed through to the app and its answer passed back (io).
+
+Law: events in, writes out, no task and no await: bytes that arrive on one side are written to the other before the callback
+returns. The two transports' own buffers are the only ones, and each side's high-water mark pauses reading on the other.
+An answer that the app began but did not finish never looks complete to the client.
+"""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiohttp.http_parser import RawResponseMessage
+
+from gateway.edge import headers
+from gateway.edge.address import Client
+from gateway.edge.faults import Fault
+from gateway.edge.head import Head
+from gateway.edge.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from gateway.edge.context import Context
+    from gateway.edge.protocol import EdgeProtocol
+    from gateway.edge.upstream import Connection, Upstream
+
+_log = logging.getLogger(__name__)
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
+_CLOSE_LINE = b"Connection: close\r\n"
+_KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Exchange:
+    """Lives from the request's head to the answer's last byte, or to the loss of either side."""
+
+    __slots__ = (
+        "_answer_chunked",
+        "_app",
+        "_app_closes",
+        "_began",
+        "_chunked",
+        "_client",
+        "_complete",
+        "_connecting",
+        "_context",
+        "_head",
+        "_over",
+        "_pending",
+        "_repeatable",
+        "_since",
+        "_started",
+        "_status",
+        "_until_close",
+        "_upstream",
+        "_websocket",
+        "_who",
+    )
+
+    def __init__(
+        self,
+        client: "EdgeProtocol",
+        context: "Context",
+        upstream: "Upstream",
+        head: Head,
+        who: Client,
+        *,
+        chunked: bool,
+        websocket: bool,
+    ) -> None:
+        self._client = client
+        self._context = context
+        self._upstream = upstream
+        self._head = head
+        self._who = who
+        self._chunked = chunked
+        self._websocket = websocket
+        self._app: Connection | None = None
+        self._connecting: asyncio.Task[Any] | None = None
+        self._pending: list[bytes] = []
+        self._complete = False
+        self._repeatable = False
+        self._began = False
+        self._over = False
+        self._status = 0
+        self._answer_chunked = False
+        self._until_close = False
+        self._app_closes = False
+        self._since = context.now
+        self._started = time.perf_counter()
+
+    @property
+    def began(self) -> bool:
+        """Whether the final head has been sent to the client."""
+        return self._began
+
+    # -- the client's side
+
+    def start(self, peer: str, body: bytes, *, complete: bool) -> None:
+        """Send the head and what has arrived of the body. May raise headers.Refused before anything is sent."""
+        first = headers.request_head(self._head, self._who, peer, chunked=self._chunked, websocket=self._websocket)
+        self._complete = complete
+        if body:
+            first += _chunk(body) if self._chunked else body
+        if complete and self._chunked:
+            first += _LAST_CHUNK
+        self._pending.append(first)
+        self._repeatable = complete and not body and not self._websocket and self._head.method in _REPEATABLE
+        app = self._upstream.take(self._context.now, sure=not self._repeatable)
+        if app is None:
+            self._connect()
+        else:
+            self._connected(app)
+
+    def upload(self, data: bytes, *, complete: bool) -> None:
+        """More of the request's body."""
+        if self._chunked:
+            data = (_chunk(data) if data else b"") + (_LAST_CHUNK if complete else b"")
+        self._complete = complete
+        self._since = self._context.now
+        if self._app is not None:
+            if data:
+                self._app.write(data)
+        elif data:
+            self._pending.append(data)
+
+    def pause(self) -> None:
+        """The client does not read."""
+        if self._app is not None:
+            self._app.pause_app()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._since = self._context.now
+        if self._app is not None:
+            self._app.resume_app()
+
+    def gone(self) -> None:
+        """The client is gone: tell the app by ending its connection."""
+        self._over = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._app is not None:
+            self._app.abort()
+            self._app = None
+
+    def sweep(self, now: float) -> None:
+        """Give up on an app that has taken too long. Not called while it is the client who is waited for."""
+        timeouts = self._upstream.timeouts
+        limit = timeouts.idle if self._began else timeouts.first_byte
+        if not self._over and self._app is not None and limit and now - self._since > limit:
+            self._fail(Fault.APP_SLOW, "the app did not go on" if self._began else "the app did not begin to answer in time")
+
+    # -- connecting
+
+    def _connect(self) -> None:
+        if not self._complete:
+            self._client.pause_upload()
+        self._connecting = self._upstream.connect(self._connected, self._unreachable)
+
+    def _connected(self, app: "Connection") -> None:
+        self._connecting = None
+        if self._over:
+            app.abort()
+            return
+        self._app = app
+        self._since = self._context.now
+        app.begin(self, self._head.method)
+        pending = self._pending
+        app.write(pending[0] if len(pending) == 1 else b"".join(pending))
+        if self._repeatable:
+            return  # kept for the one repetition
+        self._pending = []
+        if not self._complete:
+            self._client.resume_upload()
+
+    def _unreachable(self, error: BaseException) -> None:
+        self._connecting = None
+        self._fail(
+            Fault.APP_SLOW if isinstance(error, TimeoutError) else Fault.APP_AWAY, f"cannot connect: {type(error).__name__}"
+        )
+
+    # -- the app's side (upstream.Answered)
+
+    def interim(self, message: RawResponseMessage) -> None:
+        """Pass a 1xx on, except to HTTP/1.0 clients, which do not know them."""
+        self._repeatable = False
+        self._since = self._context.now
+        if self._head.version[1]:
+            try:
+                self._client.send(headers.response_head(message.code, message.reason, message.raw_headers))
+            except ValueError:
+                self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+
+    def answered(self, message: RawResponseMessage, body: bytes, done: bool) -> None:
+        """Choose the framing, add what may be added, send the head with what is there of the body."""
+        self._since = self._context.now
+        self._repeatable = False
+        self._status = status = message.code
+        self._app_closes = bool(message.should_close)
+        extra = self._framing(message, status)
+        if headers.is_navigation(self._head):
+            extra += self._cookies(message, status)
+        if not self._complete or self._websocket or self._until_close:
+            self._client.close_after()
+        if not self._client.keeps:
+            extra.append(_CLOSE_LINE)
+        elif not self._head.version[1]:
+            extra.append(_KEEP_ALIVE_LINE)
+        try:
+            block = headers.response_head(status, message.reason, message.raw_headers, extra=extra)
+        except ValueError:
+            self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+            return
+        self._began = True
+        if self._answer_chunked:
+            if body:
+                block += _chunk(body)
+            if done:
+                block += _LAST_CHUNK
+        elif body:
+            block += body
+        self._client.send(block)
+        if done:
+            self._finish()
+
+    def _framing(self, message: RawResponseMessage, status: int) -> list[bytes]:
+        if status in {204, 304} or "Content-Length" in message.headers:
+            return []
+        if self._head.method == "HEAD":
+            return [_CHUNKED_LINE] if message.chunked and self._head.version[1] else []
+        if self._head.version[1]:
+            self._answer_chunked = True
+            return [_CHUNKED_LINE]
+        self._until_close = True
+        return []
+
+    def _cookies(self, message: RawResponseMessage, status: int) -> list[bytes]:
+        allowed, add_private = headers.cookie_permission(status, message.headers)
+        if not allowed:
+            return []
+        try:
+            values = self._context.collector.navigation_cookies(self._head, self._who)
+        except Exception:  # noqa: BLE001 - the site comes first: its page goes out whatever the collector does
+            _log.exception("navigation cookies failed; the page goes out without them")
+            return []
+        lines = [b"Set-Cookie: %b\r\n" % value for value in values]
+        if lines and add_private:
+            lines.append(b"Cache-Control: private\r\n")
+        return lines
+
+    def body(self, data: bytes, done: bool) -> None:
+        """Pass a piece of the answer on."""
+        self._since = self._context.now
+        if self._answer_chunked:
+            data = (_chunk(data) if data else b"") + (_LAST_CHUNK if done else b"")
+        if data:
+            self._client.send(data)
+        if done:
+            self._finish()
+
+    def switched(self, message: RawResponseMessage, tail: bytes) -> None:
+        """A 101: from now on both sides are a tunnel."""
+        app = self._app
+        if app is None:
+            return
+        if not self._websocket:
+            self._fail(Fault.APP_AWAY, "the app switched protocols unasked")
+            return
+        try:
+            block = headers.response_head(101, message.reason, message.raw_headers, upgrade=True)
+        except ValueError:
+            self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+            return
+        self._over = True
+        self._context.observe("proxy", 101, time.perf_counter() - self._started)
+        self._client.send(block + tail)
+        self._client.enter_tunnel(Tunnel(self._client, app, self._context))
+
+    def raw(self, data: bytes) -> None:
+        """Never called: a tunnel takes the connection over."""
+
+    def lost(self, error: BaseException | None) -> None:
+        """The app ended the connection: repeat, refuse or truncate."""
+        app, self._app = self._app, None
+        if self._over:
+            return
+        if self._repeatable and app is not None and app.reused:
+            self._repeatable = False
+            self._connect()
+            return
+        self._fail(Fault.APP_AWAY, f"the app's connection ended: {type(error).__name__ if error else 'closed'}")
+
+    def upload_paused(self) -> None:
+        """The app does not read."""
+        self._client.pause_upload()
+
+    def upload_resumed(self) -> None:
+        """The app reads again."""
+        self._since = self._context.now
+        self._client.resume_upload()
+
+    # -- the end
+
+    def _finish(self) -> None:
+        self._over = True
+        app, self._app = self._app, None
+        if app is not None:
+            app.release(reusable=self._complete and not self._app_closes and not self._websocket, method=self._head.method)
+        self._context.observe("proxy", self._status, time.perf_counter() - self._started)
+        self._client.exchange_done()
+
+    def _fail(self, fault: Fault, why: str) -> None:
+        """Answer for the app if nothing was sent yet, else let the client see that the answer is incomplete."""
+        self._over = True
+        app, self._app = self._app, None
+        if app is not None:
+            app.abort()
+        _log.warning("pass-through failed", extra={"why": why, "fault": fault.value, "began": self._began})
+        if self._began:
+            self._client.truncate(hard=self._until_close)
+        else:
+            status = self._client.answer_for_app(fault)
+            self._context.observe("proxy", status, time.perf_counter() - self._started)

@@ -1,0 +1,157 @@
+"""Settings of the edge listener, of cookies and of the drain (pure).
+
+Law: what is wrong here makes the gateway refuse to start, so every rule that can be checked without the world is checked here.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.edge.address import parse_network
+from gateway.settings import Bytes, Duration, Settings
+
+_HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})")
+_UPSTREAM = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?/?|unix:/.+")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
+_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
+_DOT_SEGMENTS = frozenset({".", ".."})
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` → (host, port); an empty host means all interfaces. ValueError says what was expected."""
+    match = _HOST_PORT.fullmatch(text)
+    if not match or int(match["port"]) > 65535:
+        raise ValueError("expected host:port such as 0.0.0.0:8080 or [::]:8080")
+    return match["six"] or match["host"] or "", int(match["port"])
+
+
+def _listen(text: str) -> str:
+    parse_listen(text)
+    return text
+
+
+def _upstream(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if not _UPSTREAM.fullmatch(text) or (text.startswith("http:") and not 0 < upstream_port(text) <= 65535):
+        raise ValueError("expected http://host:port (no path; TLS ends before the gateway) or unix:/path/to/socket")
+    return text
+
+
+def upstream_port(text: str) -> int:
+    """The port of an ``http://`` upstream, 80 if it names none."""
+    port = re.search(r":(\d+)/?$", text)
+    return int(port[1]) if port else 80
+
+
+def _prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text) or _DOT_SEGMENTS & set(text.split("/")):
+        raise ValueError("expected a path such as /gw: it starts with a slash, does not end with one, and is not the root")
+    return text
+
+
+def _network(text: str) -> str:
+    parse_network(text)
+    return text
+
+
+def _field_name(text: str) -> str:
+    if not _FIELD_NAME.fullmatch(text):
+        raise ValueError("expected the name of a header such as X-Forwarded-For")
+    return text
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("expected an origin such as https://shop.example.com, without a path")
+    return text.lower()
+
+
+class ClientIpSettings(Settings):
+    """``edge.client_ip``: whose word about the visitor's address, scheme and host is believed."""
+
+    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = ["loopback", "private"]
+    """Proxies in front of the gateway: ``loopback``, ``private``, addresses or CIDRs. What anybody else writes into
+    forwarding headers is replaced. Add your CDN's ranges if it connects directly."""
+    header: Annotated[str, AfterValidator(_field_name)] = "X-Forwarded-For"
+    """Where the trusted proxies write the visitor's address; ``CF-Connecting-IP`` behind that CDN."""
+    trusted_hops: Literal["auto"] | Annotated[int, Field(ge=1, le=32)] = "auto"
+    """How many proxies stand in front, counted from the right of X-Forwarded-For. ``auto`` takes the rightmost address that is
+    not a trusted proxy; set a number if a proxy in the chain has an address you cannot list."""
+
+
+class LimitSettings(Settings):
+    """``edge.limits``: what one connection may take."""
+
+    max_connections: int = Field(default=20000, ge=1)
+    """Connections beyond this are answered 503 and closed at once. Mind the process's limit of open files."""
+    header_timeout: Duration = 10.0
+    """A request head must be complete this long after its first byte, or it is answered 408."""
+    idle_timeout: Duration = 75.0
+    """A kept-alive connection without a request is closed after this; keep it above your load balancer's own."""
+    body_progress: Duration = 30.0
+    """A request body that does not progress, and a reader that takes nothing, are given up after this."""
+    max_header_bytes: Bytes = Field(default=65536, ge=1024, le=2**20)
+    """Of one request or response head; larger ones are answered 431 (502 when the app sent them)."""
+    max_header_fields: int = Field(default=256, ge=16, le=4096)
+    """Of one request or response head."""
+
+
+class UpstreamTimeouts(Settings):
+    """``edge.upstream_timeouts``: how long the app may take."""
+
+    connect: Duration = 5.0
+    """Until the connection to the app stands; then 504."""
+    first_byte: Duration = 120.0
+    """From the complete request until the answer begins; then 504. Raise it for longer polls. 0 = for ever."""
+    idle: Duration = 600.0
+    """Between two pieces of an answer or a tunnel. Raise it for event streams that are silent for longer. 0 = for ever."""
+
+
+class EdgeSettings(Settings):
+    """The ``edge`` section: the listener that faces the visitors."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "0.0.0.0:8080"
+    """``host:port`` that visitors (or your ingress) reach."""
+    reuse_port: bool = False
+    """Lets several instances on one machine share the port; each needs a spool directory of its own."""
+    upstream: Annotated[str | None, AfterValidator(_upstream)] = None
+    """The site's app: ``http://host:port`` or ``unix:/path``. Without it everything outside the prefix is 404."""
+    upstream_timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    """How long the app may take to connect, to begin and to continue."""
+    error_page: str | None = None
+    """HTML file that visitors see when the app cannot be reached; a plain sentence by default."""
+    prefix: Annotated[str, AfterValidator(_prefix)] = "/gw"
+    """Path of the first-party endpoints. Requests below it are never forwarded to the app."""
+    client_ip: ClientIpSettings = ClientIpSettings()
+    """How the visitor's address is found behind proxies."""
+    allowed_origins: list[Annotated[str, AfterValidator(_origin)]] = []
+    """Other origins whose pages may send events. Pages of the same site always may."""
+    limits: LimitSettings = LimitSettings()
+    """Connections, head sizes and patience."""
+
+
+class CookieSettings(Settings):
+    """The ``cookies`` section: the first-party cookies that the gateway sets, with consent only."""
+
+    make_ttp: bool = True
+    """Makes the browser id ``_ttp`` if the visitor has none; off: only an existing one is refreshed."""
+    ttp_max_age: Duration = 395 * 86400.0
+    """Lifetime of ``_ttp``. Browsers cap it at 400 days."""
+    ttclid_max_age: Duration = 30 * 86400.0
+    """How long a click id is remembered."""
+    domain: Literal["auto", "host"] = "auto"
+    """``auto``: the registrable domain of the pipeline's matching ``domains`` entry, so that subdomains share the cookies;
+    ``host``: only the host that was visited."""
+
+
+class DrainSettings(Settings):
+    """The ``drain`` section: how the gateway ends."""
+
+    delay: Duration = 5.0
+    """Keeps accepting for this long after the signal, until load balancers have noticed."""
+    grace: Duration = 55.0
+    """Then waits at most this long for running requests, tunnels and the spool. Keep delay + grace below the pod's
+    terminationGracePeriodSeconds."""

@@ -1,0 +1,82 @@
+"""A websocket after its 101: bytes both ways, nothing understood (io).
+
+Law: each side's high-water mark pauses reading on the other; when one side ends, what it sent is flushed to the other, which is
+then closed as well.
+"""
+
+from typing import TYPE_CHECKING
+
+from aiohttp.http_parser import RawResponseMessage
+
+if TYPE_CHECKING:
+    from gateway.edge.context import Context
+    from gateway.edge.protocol import EdgeProtocol
+    from gateway.edge.upstream import Connection
+
+
+class Tunnel:
+    """Couples a client's connection with one to the app."""
+
+    __slots__ = ("_app", "_client", "_context", "_since")
+
+    def __init__(self, client: "EdgeProtocol", app: "Connection", context: "Context") -> None:
+        self._client = client
+        self._app = app
+        self._context = context
+        self._since = context.now
+        app.exchange = self
+        context.tunnels += 1
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes for the app."""
+        self._since = self._context.now
+        self._app.write(data)
+
+    def client_gone(self) -> None:
+        """The client's connection has ended."""
+        self._context.tunnels -= 1
+        self._app.close()
+
+    def pause(self) -> None:
+        """The client does not read."""
+        self._app.pause_app()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._app.resume_app()
+
+    def overdue(self, now: float) -> bool:
+        """Whether nothing has passed either way for too long."""
+        limit = self._context.settings.upstream_timeouts.idle
+        return bool(limit) and now - self._since > limit
+
+    # -- the app's side (upstream.Answered)
+
+    def raw(self, data: bytes) -> None:
+        """Bytes for the client."""
+        self._since = self._context.now
+        self._client.send(data)
+
+    def lost(self, _error: BaseException | None) -> None:
+        """The app's connection has ended."""
+        self._client.close()
+
+    def upload_paused(self) -> None:
+        """The app does not read."""
+        self._client.pause_upload()
+
+    def upload_resumed(self) -> None:
+        """The app reads again."""
+        self._client.resume_upload()
+
+    def interim(self, message: RawResponseMessage) -> None:
+        """Never called after a 101."""
+
+    def answered(self, message: RawResponseMessage, body: bytes, done: bool) -> None:
+        """Never called after a 101."""
+
+    def switched(self, message: RawResponseMessage, tail: bytes) -> None:
+        """Never called after a 101."""
+
+    def body(self, data: bytes, done: bool) -> None:
+        """Never called after a 101."""
