@@ -4,14 +4,14 @@ Law: everything here is immutable once compiled; start-up and reload build a new
 once per request or batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from publicsuffixlist import PublicSuffixList
 
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
-from gateway.errors import BadInput
+from gateway.errors import BadInput, SpoolUnavailable
 from gateway.identity.seal import Sealer
 from gateway.mapping.compile import Program
 from gateway.outcome import Reason
@@ -61,18 +61,23 @@ class Pipeline:
 class Catalogue:
     """All pipelines and integrations of one configuration."""
 
-    def __init__(self, pipelines: Sequence[Pipeline], integrations: Sequence[Integration]) -> None:
+    def __init__(self, pipelines: Sequence[Pipeline], integrations: Sequence[Integration], off: Collection[str] = ()) -> None:
+        """``off`` names declared entries that are missing here because their configuration is broken."""
         self.pipelines = tuple(pipelines)
         self.integrations = {integration.id: integration for integration in integrations}
         self._by_key = {pipeline.settings.key: pipeline for pipeline in pipelines}
         self._with_domains = [pipeline for pipeline in pipelines if pipeline.settings.domains]
-        self._only = pipelines[0] if len(pipelines) == 1 else None
+        self._only = pipelines[0] if len(pipelines) == 1 and not off else None
+        self.off = frozenset(off)
+        """While it is not empty, a lane without an integration may belong to one that is off: its queue waits."""
 
     def pipeline(self, key: str, host: str) -> Pipeline:
-        """By key, else by host (lower case, without port), else the only one. Raises BadInput ``unknown_key`` or ``unknown_pipeline``."""
+        """By key, else by host (lower case, without port), else the only one. Raises BadInput ``unknown_key`` or ``unknown_pipeline``, or
+        SpoolUnavailable if the one that is looked for may be off."""
         if key:
             found = self._by_key.get(key)
             if found is None:
+                self._may_be_off()
                 raise BadInput(
                     Reason.UNKNOWN_KEY, "no pipeline has this key; check the tag's data-key or the Authorization header"
                 )
@@ -82,9 +87,14 @@ class Catalogue:
         for pipeline in self._with_domains:
             if _matching(tuple(pipeline.settings.domains), host):
                 return pipeline
+        self._may_be_off()
         raise BadInput(
             Reason.UNKNOWN_PIPELINE, "several pipelines exist and neither a key nor the host names one; send the pipeline's key"
         )
+
+    def _may_be_off(self) -> None:
+        if self.off:
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "a part of the configuration has problems; see the log", 30)
 
     def lanes(self) -> list[str]:
         """Lanes that enabled integrations fill now."""
@@ -109,7 +119,10 @@ class Live:
 
 
 def compile_catalogue(
-    pipelines: Sequence[PipelineSettings], integrations: Sequence[IntegrationSettings], phone_key: bytes
+    pipelines: Sequence[PipelineSettings],
+    integrations: Sequence[IntegrationSettings],
+    phone_key: bytes,
+    off: Collection[str] = (),
 ) -> Catalogue:
     """Compile entries that passed :func:`gateway.catalog.model.validate`; unknown references are skipped."""
     compiled = [_integration(settings) for settings in integrations]
@@ -132,7 +145,7 @@ def compile_catalogue(
                 required=tuple(dict.fromkeys(integration.consent for integration in own)),
             )
         )
-    return Catalogue(result, compiled)
+    return Catalogue(result, compiled, off)
 
 
 def _integration(settings: IntegrationSettings) -> Integration:
