@@ -137,7 +137,12 @@ class LaneWorker:
 
     async def _ready(self) -> Integration | None:
         """The integration to send for, or None after a wait for something to change."""
-        integration = self._live.current.integrations.get(self._target.integration)
+        catalogue = self._live.current
+        integration = catalogue.integrations.get(self._target.integration)
+        if integration is None and catalogue.off:
+            # it may be declared and broken rather than removed: nothing is buried for a typing error
+            await self._pause(State.PAUSED, "the integration's configuration has problems; its queue waits")
+            return None
         if integration is None:
             buried = await self._spool.bury_lane(self.lane, Reason.INTEGRATION_REMOVED)
             if buried:
@@ -145,28 +150,34 @@ class LaneWorker:
                     "integration was removed; its queue is in the dead letters", extra={"lane": self.lane, "records": buried}
                 )
                 self._metrics.outcome(Outcome.DEAD, Reason.INTEGRATION_REMOVED, integration=self._target.integration, n=buried)
-            return await self._pause(State.PAUSED, "the integration was removed")
+            await self._pause(State.PAUSED, "the integration was removed")
+            return None
         if not integration.enabled:
-            return await self._pause(State.PAUSED, "the integration is disabled; its queue waits")
+            await self._pause(State.PAUSED, "the integration is disabled; its queue waits")
+            return None
         credentials = (integration.access_token, integration.pixel_code)
         if self._suspended is not None and credentials != self._credentials:
             _log.info("credentials changed, lane resumes", extra={"lane": self.lane})
             self._resume()
         if not integration.access_token:
-            return await self._pause(State.SUSPENDED, "there is no access token", "Set access_token of this integration.")
+            await self._pause(State.SUSPENDED, "there is no access token", "Set access_token of this integration.")
+            return None
         now = time.monotonic()
         limit = self._settings.in_flight
         if self._suspended is not None:
             if now < self._next_probe or self._in_flight:
-                return await self._wait(max(0.01, self._next_probe - now))
+                await self._wait(max(0.01, self._next_probe - now))
+                return None
             self._next_probe = now + self._settings.suspend_probe
             limit = 1
         elif self._circuit.is_open:
             if not self._circuit.may_send(now) or self._in_flight:
-                return await self._wait(max(0.01, self._circuit.until - now))
+                await self._wait(max(0.01, self._circuit.until - now))
+                return None
             limit = 1
         if len(self._in_flight) >= limit:
-            return await self._wait(_IDLE_WAIT_S)
+            await self._wait(_IDLE_WAIT_S)
+            return None
         if self._suspended is None and not self._circuit.is_open:
             self._enter(State.ACTIVE)
         return integration
