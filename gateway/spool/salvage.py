@@ -17,8 +17,9 @@ import orjson
 from gateway.outcome import Outcome, Reason
 from gateway.spool import schema
 from gateway.spool.pages import Pages, Row
+from gateway.spool.removal import Total
 from gateway.spool.segment import MAX_LANE, SEQUENCE_BITS, MalformedError, parse
-from gateway.spool.transaction import Total, Transaction
+from gateway.spool.transaction import Transaction
 
 CHECK_WHOLE_BYTES = 64 << 20
 """Files up to this size are checked completely when they are opened; larger ones as they are read."""

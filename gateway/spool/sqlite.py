@@ -1,20 +1,19 @@
 """The default spool: SQLite through apsw (io).
 
-Law: the loop's thread owns the queues in memory and never touches the disk; the writer's thread owns the tables. What the loop
-has decided (a settlement, a purge) takes effect in memory at once and is then written; until it is written, the caller waits.
-A freshly committed record goes from the commit straight to its lane's queue; only a backlog is read back from the file.
+Law: the loop's thread decides (:mod:`gateway.spool.window`) and never touches the disk; the writer's thread owns the tables; two
+readers have a thread each. A freshly committed record goes from the commit straight to its lane's queue in memory; only a backlog
+is read back from the file.
 """
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import apsw
 import orjson
 
 from gateway.errors import SpoolUnavailable
@@ -23,18 +22,17 @@ from gateway.spool import reader, schema
 from gateway.spool.base import DeadLetter, Lane, LaneStats, NewRecord, Record, Settlement, SpoolStats
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
+from gateway.spool.opening import open_files
 from gateway.spool.reader import Damaged, Reader
-from gateway.spool.salvage import Report, healthy, salvage
-from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, Segment, positions, split
+from gateway.spool.removal import Removal, Total
+from gateway.spool.salvage import Report
+from gateway.spool.segment import SEQUENCE_BITS, Segment
 from gateway.spool.settings import SpoolSettings
-from gateway.spool.state import State, load
-from gateway.spool.transaction import Corpse, Removal, Total, Transaction
-from gateway.spool.writer import CORRUPT_ERRORS, CommitFuture, Group, Job, Writer
+from gateway.spool.state import State
+from gateway.spool.transaction import Transaction
+from gateway.spool.window import Window
+from gateway.spool.writer import CommitFuture, Group, Job, Writer
 
-log = logging.getLogger(__name__)
-
-HELD_BYTES = 16 << 20
-"""Payloads kept in memory for handing out without reading them back, over all lanes."""
 PENDING_BYTES = 32 << 20
 """Payloads waiting for a commit; beyond, the disk is too slow and callers are told to come back."""
 READ_BYTES = 2 << 20
@@ -42,11 +40,14 @@ READ_BYTES = 2 << 20
 READ_SEGMENTS = 1024
 SCAN_SEGMENTS = 4096
 SCAN_OWNERS = 16
+"""Purges that share a scan."""
 FULL_SHARE = 0.98
 """Reported as not writable from here on; puts are refused when they would exceed ``max_bytes`` itself."""
 MAX_DELAY_S = 3600.0
 """A retry found at start is due within this, whatever the clock did meanwhile."""
 BURY_RECORDS = 1000
+_OWN_OUTCOMES = frozenset({Outcome.PURGED.value, Outcome.DROPPED.value})
+"""Counted in the metrics here, once committed; the other fates by whoever decides them."""
 
 
 class OutcomeCounter(Protocol):
@@ -77,22 +78,11 @@ class SqliteSpool:
         self._metrics: OutcomeCounter | None = None
         self._lease_reader = Reader(path, writer.vfs, "lease")
         self._side_reader = Reader(path, writer.vfs, "read")
-        self._queues: dict[str, LaneQueue] = {}
-        self._segments: dict[int, Segment] = {}
-        self._masks: dict[int, int] = {}
-        self._totals: Counter[Total] = Counter()
-        self._numbers: dict[str, int] = {}
-        self._keys: dict[int, str] = {}
-        self._held_bytes = 0
+        self._window = Window()
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._reading: dict[str, asyncio.Future[None]] = {}
-        self._purging: dict[str, str] = {}
-        self._deleted_meanwhile: set[int] | None = None
         self._purge_lock = asyncio.Lock()
         self._purge_wanted: dict[str, tuple[Reason, asyncio.Future[int]]] = {}
-        self._reread = 0
-        """Grows when a purge removes what is not in memory: a read under way may have seen it."""
-        self._epoch = 0
         self._closed = False
         self.salvaged: Report | None = None
         """Set when a damaged file had to be replaced."""
@@ -110,7 +100,7 @@ class SqliteSpool:
                 loop.call_soon_threadsafe(function, *arguments)
 
         path = Path(settings.path) / schema.FILE
-        lock, writer, state, report = await loop.run_in_executor(None, _open_files, path, settings, post, vfs)
+        lock, writer, state, report = await loop.run_in_executor(None, open_files, path, settings, post, vfs)
         spool = cls(settings, path, lock, state, writer, loop)
         spool._metrics = metrics
         spool.salvaged = report
@@ -154,24 +144,10 @@ class SqliteSpool:
         return group.future
 
     def _committed(self, segments: list[Segment], totals: Counter[Total], group: Group | None, jobs: list[Job]) -> None:
-        self._totals.update(totals)
-        touched = set()
-        for segment in segments:
-            queue = self._queues.get(segment.lane)
-            if queue is None:
-                number = segment.id >> SEQUENCE_BITS
-                self._numbers[segment.lane] = number
-                self._keys[number] = segment.lane
-                queue = self._queues[segment.lane] = LaneQueue(segment.lane, number)
-            touched.add(segment.lane)
-            if segment.due:
-                queue.postpone(self._monotonic(segment.due), segment.id, segment.count)
-            elif segment.id > queue.cursor:
-                if not queue.behind and self._held_bytes + segment.size <= HELD_BYTES:
-                    queue.cursor = segment.id
-                    self._hold(segment)
-                    queue.offer(segment)
-                queue.tail = segment.id
+        for (lane, outcome, reason), n in totals.items():
+            if outcome in _OWN_OUTCOMES:
+                self._count(Outcome(outcome), Reason(reason), lane, n)
+        touched = self._window.committed(segments, totals, self._loop.time() - time.time())
         if group is not None and not group.future.done():
             group.future.set_result(None)
         for job in jobs:
@@ -179,19 +155,6 @@ class SqliteSpool:
                 job.future.set_result(job.result)
         for lane in touched:
             self._wake(lane)
-
-    def _monotonic(self, due: float) -> float:
-        return self._loop.time() + due - time.time()
-
-    def _hold(self, segment: Segment) -> None:
-        self._segments[segment.id] = segment
-        self._held_bytes += segment.size
-
-    def _let_go(self, segment: Segment) -> None:
-        if self._segments.pop(segment.id, None) is not None:
-            self._held_bytes -= segment.size
-        if self._deleted_meanwhile is not None:
-            self._deleted_meanwhile.add(segment.id)
 
     def _wake(self, lane: str) -> None:
         for waiter in self._waiters.pop(lane, ()):
@@ -205,9 +168,11 @@ class SqliteSpool:
         deadline = self._loop.time() + wait_s
         while True:
             self._check_open()
-            queue = self._queues.get(lane)
+            queue = self._window.queues.get(lane)
             if queue is not None:
                 await self._fill(queue, max_records, max_bytes)
+                if self._window.queues.get(lane) is not queue:
+                    continue
                 records = queue.take(max_records, max_bytes)
                 if records:
                     return records
@@ -237,6 +202,8 @@ class SqliteSpool:
         """Read until ``max_records`` can be handed out or nothing is left to read. Nothing is leased here, so that being
         cancelled loses nothing."""
         while True:
+            if self._window.queues.get(queue.key) is not queue:
+                return  # the file was replaced meanwhile, and the queue with it
             overdue = bool(queue.later) and queue.later[0][0] <= self._loop.time()
             if not overdue and (not queue.behind or queue.available >= max_records):
                 return
@@ -259,141 +226,60 @@ class SqliteSpool:
                 done.set_result(None)
 
     async def _read_due(self, queue: LaneQueue, max_records: int) -> None:
+        window = self._window
         entries = queue.pop_due(self._loop.time(), max_records)
-        seen = self._epoch, self._reread
+        before = window.rereads
+        segments: list[Segment] | None = None
         try:
             segments = await self._lease_reader.run(reader.these_segments(queue.key, [entry[1] for entry in entries]))
-        except BaseException:
-            for entry in entries if seen[0] == self._epoch else ():
-                queue.postpone(*entry)
-            raise
-        if seen == (self._epoch, self._reread):
-            self._take_in(queue, segments)
-        elif seen[0] == self._epoch:
-            for entry in entries:
-                queue.postpone(*entry)
+        finally:
+            if segments is None or before != window.rereads:
+                for entry in entries:
+                    queue.postpone(*entry)
+            else:
+                window.take_in(queue, segments)
 
     async def _read_next(self, queue: LaneQueue, max_records: int, max_bytes: int) -> None:
         tail = queue.tail
-        seen = self._epoch, self._reread
+        before = self._window.rereads
         # A little more than is wanted: the next lease will want it, and a read has a cost of its own.
         limit = min(int(max_records * 2 / queue.per_segment) + 1, READ_SEGMENTS)
-        segments = await self._lease_reader.run(
-            reader.next_segments(queue.key, queue.cursor, queue.end, limit, min(max_bytes, READ_BYTES))
-        )
-        if seen != (self._epoch, self._reread):
+        read = reader.next_segments(queue.key, queue.cursor, queue.end, limit, min(max_bytes, READ_BYTES))
+        segments = await self._lease_reader.run(read)
+        if before != self._window.rereads:
             return
         queue.cursor = segments[-1].id if segments else tail
+        queue.tail = max(queue.tail, queue.cursor)
         if segments:
             queue.per_segment = sum(segment.count for segment in segments) / len(segments)
-        queue.tail = max(queue.tail, queue.cursor)
-        self._take_in(queue, segments)
-
-    def _take_in(self, queue: LaneQueue, segments: list[Segment]) -> None:
-        for segment in segments:
-            segment.gone = self._masks.get(segment.id, 0)
-            if segment.available:
-                self._hold(segment)
-                queue.offer(segment)
+        self._window.take_in(queue, segments)
 
     # --- settle, release
 
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`Spool.settle`. Waits as long as the disk fails; SpoolUnavailable only when the spool is closed meanwhile."""
         self._check_open()
-        removal = Removal()
-        touched: dict[int, Segment] = {}
-        segments = self._segments
-        totals = removal.totals
-        for id_, outcome, reason in settlement.done:
-            segment = segments.get(id_ >> POSITION_BITS)
-            bit = 1 << (id_ & POSITION_MASK)
-            if segment is None or not segment.leased & bit:
-                continue
-            segment.leased ^= bit
-            segment.gone |= bit
-            touched[segment.id] = segment
-            totals[segment.lane, outcome.value, reason.value] += 1
-        later: dict[tuple[str, float], list[Record]] = {}
-        now = time.time()
-        for id_, due, _ in settlement.retry:
-            if (found := self._take_back(id_, touched, totals)) is not None:
-                later.setdefault((found.lane, max(due, 0.001)), []).append(found)
-        for id_, reason, answer in settlement.dead:
-            if (found := self._take_back(id_, touched, totals)) is not None:
-                removal.corpses.append(_corpse(found, now, found.attempts + 1, reason, answer))
-                totals[found.lane, Outcome.DEAD.value, reason.value] += 1
-        for (lane, due), records in later.items():
-            removal.later += _requeue(lane, records, due)
-        await self._remove(removal, touched)
-
-    def _take_back(self, id_: int, touched: dict[int, Segment], totals: Counter[Total]) -> Record | None:
-        """Remove a leased record from its segment; None if it is not leased or was purged meanwhile."""
-        segment = self._segments.get(id_ >> POSITION_BITS)
-        position = id_ & POSITION_MASK
-        bit = 1 << position
-        if segment is None or not segment.leased & bit:
-            return None
-        segment.leased ^= bit
-        segment.gone |= bit
-        touched[segment.id] = segment
-        record = segment.record(position)
-        doomed = segment.doomed and segment.doomed.get(position)
-        doomed = doomed or self._purging.get(record.owner)
-        if doomed and record.owner:
-            totals[segment.lane, Outcome.PURGED.value, doomed] += 1
-            return None
-        return record
-
-    async def _remove(self, removal: Removal, touched: dict[int, Segment]) -> None:
-        """Write what became of ``touched``, whose masks have been changed already."""
-        for segment in touched.values():
-            if segment.gone == segment.full:
-                removal.segments.append(segment.id)
-                if self._masks.pop(segment.id, 0):
-                    removal.unmask.append(segment.id)
-                self._let_go(segment)
-            else:
-                removal.masks[segment.id] = self._masks[segment.id] = segment.gone
-        if not removal.totals and not touched:
-            return
-        for (_, outcome, reason), n in removal.totals.items():
-            if outcome == Outcome.PURGED.value:
-                self._count(Outcome.PURGED, Reason(reason), "", n)
-        await self._run(lambda transaction: transaction.remove(removal), lasting=True)
-
-    async def _run(self, run: Any, *, lasting: bool = False) -> Any:
-        self._check_open()
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._writer.submit(Job(run, future, lasting=lasting))
-        return await asyncio.shield(future)
+        await self._remove(self._window.settle(settlement, time.time()))
 
     async def release(self, ids: Sequence[int]) -> None:
         """See :meth:`Spool.release`."""
         self._check_open()
-        doomed: dict[int, Segment] = {}
-        removal = Removal()
-        lanes = set()
-        for id_ in ids:
-            segment = self._segments.get(id_ >> POSITION_BITS)
-            position = id_ & POSITION_MASK
-            bit = 1 << position
-            if segment is None or not segment.leased & bit:
-                continue
-            if (segment.doomed and position in segment.doomed) or segment.owners[position] in self._purging:
-                self._take_back(id_, doomed, removal.totals)
-                continue
-            segment.leased ^= bit
-            queue = self._queues[segment.lane]
-            lanes.add(segment.lane)
-            if segment.waiting:
-                queue.available += 1
-            else:
-                queue.offer(segment)
+        lanes, removal = self._window.release(ids)
         for lane in lanes:
             self._wake(lane)
-        if doomed:
-            await self._remove(removal, doomed)
+        await self._remove(removal)
+
+    async def _remove(self, removal: Removal) -> None:
+        """Have the writer write what the window has decided."""
+        if not removal:
+            return
+        await self._run(lambda transaction: transaction.remove(removal), lasting=True)
+
+    async def _run(self, run: Callable[[Transaction], Any], *, lasting: bool = False) -> Any:
+        self._check_open()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._writer.submit(Job(run, future, lasting=lasting))
+        return await asyncio.shield(future)
 
     # --- purge
 
@@ -426,104 +312,46 @@ class SqliteSpool:
     async def _purge(self, owners: dict[str, str]) -> Counter[str]:
         # What was put before this call is committed, and known here, once an empty job has been.
         await self._run(_no_work)
+        window = self._window
         purged: Counter[str] = Counter()
-        self._purging = owners
-        self._deleted_meanwhile = set()
         try:
-            removal, touched = Removal(), dict[int, Segment]()
-            for segment in list(self._segments.values()):
-                self._purge_held(segment, removal, touched, purged)
-            await self._remove(removal, touched)
+            await self._remove(window.begin_purge(owners, purged))
             after: int | None = -1
             while after is not None:
                 after, rows = await self._side_reader.run(reader.owned_segments(list(owners), after, SCAN_SEGMENTS))
-                removal, touched = Removal(), {}
-                for id_, head in rows:
-                    if id_ in self._deleted_meanwhile:
-                        continue
-                    held = self._segments.get(id_)
-                    if held is not None:
-                        self._purge_held(held, removal, touched, purged)
-                    else:
-                        self._purge_stored(id_, orjson.loads(head)[0], removal, purged)
-                await self._remove(removal, touched)
+                await self._remove(window.purge_rows([(id_, orjson.loads(head)[0]) for id_, head in rows], purged))
             for owner, reason in owners.items():
-                purged[owner] += await self._run(lambda t, owner=owner, reason=reason: t.purge_dead(owner, reason))
+                purged[owner] += await self._run(partial(Transaction.purge_dead, owner=owner, reason=reason))
         finally:
-            self._purging = {}
-            self._deleted_meanwhile = None
+            window.end_purge()
         return purged
-
-    def _purge_held(self, segment: Segment, removal: Removal, touched: dict[int, Segment], purged: Counter[str]) -> None:
-        for position in positions(segment.full & ~segment.gone):
-            owner = segment.owners[position]
-            reason = self._purging.get(owner)
-            if reason is None:
-                continue
-            if segment.leased >> position & 1:
-                segment.doomed = {**(segment.doomed or {}), position: reason}
-                continue
-            self._queues[segment.lane].withdraw(segment, 1 << position)
-            touched[segment.id] = segment
-            removal.totals[segment.lane, Outcome.PURGED.value, reason] += 1
-            purged[owner] += 1
-
-    def _purge_stored(self, id_: int, owners: list[str], removal: Removal, purged: Counter[str]) -> None:
-        known = self._masks.get(id_, 0)
-        gone = known
-        lane = self._keys[id_ >> SEQUENCE_BITS]
-        for position, owner in enumerate(owners):
-            reason = self._purging.get(owner)
-            if reason is not None and not gone >> position & 1:
-                gone |= 1 << position
-                removal.totals[lane, Outcome.PURGED.value, reason] += 1
-                purged[owner] += 1
-        if gone == known:
-            return
-        self._reread += 1
-        if gone == (1 << len(owners)) - 1:
-            removal.segments.append(id_)
-            if self._masks.pop(id_, 0):
-                removal.unmask.append(id_)
-        else:
-            removal.masks[id_] = self._masks[id_] = gone
 
     # --- what there is
 
     async def stats(self) -> SpoolStats:
         """See :meth:`Spool.stats`. ``queued`` counts leased records too."""
         self._check_open()
-        queued, dead = self.depths()
-        leased: Counter[str] = Counter()
-        for segment in self._segments.values():
-            leased[segment.lane] += segment.leased.bit_count()
+        queued, dead = self._window.depths()
+        leased = self._window.leased()
         lanes = []
         for lane in sorted({*queued, *dead}):
             oldest = 0.0
-            if queued[lane] and (number := self._numbers.get(lane)) is not None:
-                low = number << SEQUENCE_BITS
+            if queued[lane]:
+                low = self._window.numbers[lane] << SEQUENCE_BITS
                 oldest = await self._side_reader.run(reader.oldest(low, low + (1 << SEQUENCE_BITS)))
             lanes.append(LaneStats(lane, queued[lane], leased[lane], dead[lane], oldest))
+        writer = self._writer
         return SpoolStats(
             lanes=lanes,
-            used_bytes=self._writer.used_bytes,
+            used_bytes=writer.used_bytes,
             max_bytes=self._settings.max_bytes,
-            writable=self._writer.refusal is None and self._writer.used_bytes < FULL_SHARE * self._settings.max_bytes,
-            totals=dict(self._totals),
+            writable=writer.refusal is None and writer.used_bytes < FULL_SHARE * self._settings.max_bytes,
+            totals=dict(self._window.totals),
         )
 
     def depths(self) -> tuple[Counter[str], Counter[str]]:
-        """(queued, dead) records by lane, without touching the disk."""
-        queued: Counter[str] = Counter()
-        dead: Counter[str] = Counter()
-        for (lane, outcome, _), n in self._totals.items():
-            if outcome == Outcome.ACCEPTED.value:
-                queued[lane] += n
-            else:
-                queued[lane] -= n
-                if outcome == Outcome.DEAD.value:
-                    dead[lane] += n
-        return +queued, +dead
+        """(queued including leased, dead) records by lane, without touching the disk: for gauges."""
+        return self._window.depths()
 
     async def lanes(self) -> list[str]:
         """See :meth:`Spool.lanes`."""
@@ -548,7 +376,7 @@ class SqliteSpool:
     async def bury_lane(self, lane: str, reason: Reason) -> int:
         """See :meth:`Spool.bury_lane`. What is leased is left to whoever holds it."""
         self._check_open()
-        queue = self._queues.get(lane)
+        queue = self._window.queues.get(lane)
         buried = 0
         if queue is None:
             return 0
@@ -556,17 +384,13 @@ class SqliteSpool:
         queue.later = [(0.0, id_, count) for _, id_, count in queue.later]
         while True:
             await self._fill(queue, BURY_RECORDS, READ_BYTES)
+            self._check_open()
             records = queue.take(BURY_RECORDS, READ_BYTES)
             if not records:
                 return buried
-            now = time.time()
-            removal, touched = Removal(), dict[int, Segment]()
-            for record in records:
-                if self._take_back(record.id, touched, removal.totals) is not None:
-                    removal.corpses.append(_corpse(record, now, record.attempts, reason, ""))
-                    removal.totals[lane, Outcome.DEAD.value, reason.value] += 1
+            removal = self._window.bury(records, reason, time.time())
             buried += len(removal.corpses)
-            await self._remove(removal, touched)
+            await self._remove(removal)
 
     # --- life
 
@@ -591,19 +415,12 @@ class SqliteSpool:
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
 
     def _adopt(self, state: State) -> None:
-        self._numbers = dict(state.lanes)
-        self._keys = {number: key for key, number in state.lanes.items()}
-        self._masks = dict(state.masks)
-        self._totals = Counter(state.totals)
-        self._segments = {}
-        self._held_bytes = 0
-        self._queues = {key: LaneQueue(key, number, state.tails.get(key)) for key, number in state.lanes.items()}
-        for lane, id_, due, count in state.later:
-            self._queues[lane].postpone(self._loop.time() + min(due - time.time(), MAX_DELAY_S), id_, count)
+        now, wall = self._loop.time(), time.time()
+        later = [(lane, now + min(due - wall, MAX_DELAY_S), id_, count) for lane, id_, due, count in state.later]
+        self._window.adopt(state.lanes, state.tails, state.masks, state.totals, later)
 
     def _replaced(self, state: State, report: Report) -> None:
         """The writer has salvaged the file: go on as after a restart."""
-        self._epoch += 1
         self.salvaged = report
         self._lease_reader.stale = self._side_reader.stale = True
         self._adopt(state)
@@ -618,69 +435,6 @@ class SqliteSpool:
     def _count(self, outcome: Outcome, reason: Reason, lane: str, n: int) -> None:
         if self._metrics is not None and n:
             self._metrics.outcome(outcome, reason, integration=Lane.parse(lane).integration, n=n)
-
-
-def _open_files(
-    path: Path, settings: SpoolSettings, post: Callable[..., None], vfs: str | None
-) -> tuple[DirectoryLock, Writer, State, Report | None]:
-    directory = path.parent
-    try:
-        if not directory.exists():
-            directory.mkdir(mode=0o700, parents=True)
-        lock = DirectoryLock(directory)
-    except OSError as error:
-        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"{directory}: {error.strerror}") from error
-    try:
-        report = None
-        try:
-            connection, state = _open_database(path, vfs)
-        except CORRUPT_ERRORS:
-            report = salvage(path, vfs)
-            log.error("spool was damaged: %d records kept, %d quarantined in %s", report.kept, report.lost, report.quarantine)
-            connection, state = _open_database(path, vfs)
-        writer = Writer(
-            path,
-            connection,
-            state,
-            max_bytes=settings.max_bytes,
-            dead_max_age_s=settings.dead_max_age,
-            post=post,
-            vfs=vfs,
-        )
-    except (apsw.Error, OSError) as error:
-        lock.release()
-        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"{path}: {error}") from error
-    except BaseException:
-        lock.release()
-        raise
-    return lock, writer, state, report
-
-
-def _open_database(path: Path, vfs: str | None) -> tuple[apsw.Connection, State]:
-    connection = schema.open_writer(path, vfs)
-    try:
-        if not healthy(connection, path):
-            raise apsw.CorruptError("integrity check failed")
-        return connection, load(connection)
-    except BaseException:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close()
-        raise
-
-
-def _corpse(record: Record, now: float, attempts: int, reason: Reason, answer: str) -> Corpse:
-    return (record.lane, record.owner, record.accepted_at, now, attempts, reason.value, answer, record.payload)
-
-
-def _requeue(lane: str, records: list[Record], due: float) -> list[Segment]:
-    return split(
-        lane,
-        [record.owner for record in records],
-        [record.accepted_at for record in records],
-        [record.payload for record in records],
-        [record.attempts + 1 for record in records],
-        due,
-    )
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import apsw
 
+from gateway.spool.removal import Total
 from gateway.spool.schema import one
 from gateway.spool.segment import SEQUENCE_BITS
-from gateway.spool.transaction import TRANSACTION, Total
+from gateway.spool.transaction import TRANSACTION
 
 
 @dataclass(slots=True)

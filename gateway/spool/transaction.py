@@ -8,7 +8,6 @@ taking it back may wait for the event loop. Hence multi-row statements and ``jso
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
@@ -16,10 +15,8 @@ import orjson
 
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import NewRecord
+from gateway.spool.removal import Corpse, Removal, Total
 from gateway.spool.segment import MAX_LANE, SEQUENCE_BITS, Segment, split
-
-Total = tuple[str, str, str]
-"""(lane key, outcome, reason)."""
 
 _ROWS = 8
 """Largest multi-row statement; more rows gain nothing (measured)."""
@@ -42,25 +39,6 @@ _BURY = _DEAD + ",".join(["(?,?,?,?,?,?,?,?)"] * _ROWS)
 
 TRANSACTION: Total = ("", "transaction", "")
 """A pseudo total that counts transactions: after a failed commit it tells whether the commit came through after all."""
-
-Corpse = tuple[str, str, float, float, int, str, str, bytes]
-"""A row of ``dead``: lane, owner, accepted_at, died_at, attempts, reason, answer, payload."""
-
-
-@dataclass(slots=True)
-class Removal:
-    """What a settlement (or a purge) does to the tables."""
-
-    segments: list[int] = field(default_factory=list)
-    """Gone altogether."""
-    masks: dict[int, int] = field(default_factory=dict)
-    """Segments of which positions are gone → all of their gone positions."""
-    unmask: list[int] = field(default_factory=list)
-    """Of ``segments``, those that have a row in ``gone``."""
-    later: list[Segment] = field(default_factory=list)
-    """Retried records, as new segments."""
-    corpses: list[Corpse] = field(default_factory=list)
-    totals: Counter[Total] = field(default_factory=Counter)
 
 
 class Transaction:

@@ -22,9 +22,10 @@ from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import schema
 from gateway.spool.base import NewRecord
+from gateway.spool.removal import Removal
 from gateway.spool.salvage import Report, salvage
 from gateway.spool.state import State, load
-from gateway.spool.transaction import Removal, Transaction
+from gateway.spool.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,10 @@ class Writer(threading.Thread):
         self.on_expired: Callable[[list[Any]], None] = _nothing
         self._kept: list[Job] = []
         self._doubtful: tuple[int, Transaction, int, list[Job]] | None = None
+        self._taken: tuple[Group | None, list[Job]] = (None, [])
+        """What has been taken from the queues and not been answered yet."""
         self._backoff_s = BACKOFF_S[0]
+        self._reopen_at = 0.0
         self._closing = False
         self._measured_at = 0.0
         self._housekept_at = time.monotonic()
@@ -165,18 +169,19 @@ class Writer(threading.Thread):
             with self.mutex:
                 group, self.group = self.group, None
                 jobs, self.jobs = self.jobs, []
+            self._taken = (group, jobs)
             try:
                 self._turn(group, jobs)
             except Exception as error:
-                # The thread must outlive anything, and what it held must be answered.
+                # The thread must outlive anything, and what it holds unanswered must be answered.
                 log.exception("spool writer failed")
-                self._fail(error, group, jobs, None)
+                self._fail(error, *self._taken, None)
             if self._closing and not self.group and not self.jobs:
                 break
         self._finish()
 
     def _await_work(self) -> None:
-        wait_s = IDLE_S if self._connection is not None else self._backoff_s
+        wait_s = IDLE_S if self._connection is not None else max(0.0, self._reopen_at - time.monotonic())
         if self._closing or (self._kept and self._connection is not None):
             return
         try:
@@ -190,10 +195,12 @@ class Writer(threading.Thread):
         if self._connection is None:
             self._refuse(group)
             self._keep(jobs)
+            self._taken = (None, [])
             self._reopen()
             return
         jobs = [*self._kept, *jobs]
         self._kept = []
+        self._taken = (group, jobs)
         if group or jobs:
             self._commit(group, jobs)
         elif self.tokens.empty():
@@ -229,6 +236,7 @@ class Writer(threading.Thread):
             return
         self._sequence = transaction.sequence
         self._transactions += 1
+        self._taken = (None, [])
         self._post(self.on_commit, transaction.segments, transaction.totals, group, jobs)
         # Until it is measured again, assume that what was put has made the files grow.
         self.used_bytes += group.size if group else 0
@@ -246,6 +254,8 @@ class Writer(threading.Thread):
                 self._post(_set_exception, job.future, error)
             log.error("spool request failed: %s", type(error).__name__)
             return
+        # From here on each is answered by its own turn.
+        self._taken = (None, [])
         for single in jobs:
             self._alone(None, [single])
         if group:
@@ -281,6 +291,7 @@ class Writer(threading.Thread):
         log.error("spool unavailable: %s: %s", type(error).__name__, error)
         if isinstance(error, CORRUPT_ERRORS):
             self.suspect = True
+        self._reopen_at = time.monotonic() + self._backoff_s
         connection, self._connection = self._connection, None
         if forget is not None:
             self._forget(forget)
@@ -309,8 +320,9 @@ class Writer(threading.Thread):
 
     def _reopen(self) -> None:
         """A fresh connection, proved by a checkpoint and a probe; else wait longer."""
-        if self._closing:
+        if self._closing or time.monotonic() < self._reopen_at:
             return
+        self._reopen_at = time.monotonic() + self._backoff_s
         connection = None
         try:
             if self.suspect:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.outcome import Outcome, Reason
-from gateway.spool import sqlite
+from gateway.spool import sqlite, window
 from gateway.spool.base import Death, Done, NewRecord, Record, Retry, Settlement
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
@@ -34,7 +34,7 @@ class Spools(RuleBasedStateMachine):
     def start(self, held: int, read: int) -> None:
         # With little memory, records take the way through the file.
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(sqlite, "HELD_BYTES", held)
+        self.patch.setattr(window, "HELD_BYTES", held)
         self.patch.setattr(sqlite, "READ_BYTES", read)
         self.loop = asyncio.new_event_loop()
         self.directory = Path(tempfile.mkdtemp(prefix="spool-model-"))

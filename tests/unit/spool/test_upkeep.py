@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.outcome import Outcome, Reason
-from gateway.spool import sqlite, writer
+from gateway.spool import window, writer
 from gateway.spool.base import Death, Done, NewRecord, Settlement
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
@@ -25,7 +25,7 @@ class Counted:
     def outcome(
         self, outcome: Outcome, reason: Reason = Reason.NONE, *, pipeline: str = "", integration: str = "", n: int = 1
     ) -> None:
-        self.outcomes[outcome, reason, integration] = n
+        self.outcomes[outcome, reason, integration] = self.outcomes.get((outcome, reason, integration), 0) + n
 
 
 def size(path: Path) -> int:
@@ -51,6 +51,23 @@ async def test_old_dead_letters_expire_and_are_counted(tmp_path: Path, new: New,
     assert stats.totals["a|T", "expired", "too_old"] == 5
     assert await spool.dead_list(None, 0, 10) == []
     assert set(counted.outcomes) == {(Outcome.EXPIRED, Reason.TOO_OLD, "a")}
+    await spool.close()
+
+
+async def test_what_the_spool_itself_decides_is_counted(settings: SpoolSettings, new: New) -> None:
+    counted = Counted()
+    spool = await SqliteSpool.open(settings, metrics=counted)
+    await spool.put([new("leased", owner="o"), new("dead", owner="o"), new("queued", owner="o"), new("dropped")])
+    leased, dead = await spool.lease("a", 2, MIB, 0)
+    await spool.settle(Settlement(dead=[Death(dead.id, Reason.TIKTOK_REJECTED)]))
+    await spool.purge("o", Reason.ERASED)
+    assert counted.outcomes == {(Outcome.PURGED, Reason.ERASED, "a"): 2}
+    await spool.release([leased.id])
+    assert counted.outcomes == {(Outcome.PURGED, Reason.ERASED, "a"): 3}
+    (last,) = await spool.lease("a", 2, MIB, 0)
+    await spool.settle(Settlement(dead=[Death(last.id, Reason.TIKTOK_REJECTED)]))
+    await spool.dead_drop([letter.id for letter in await spool.dead_list(None, 0, 10)])
+    assert counted.outcomes[Outcome.DROPPED, Reason.OPERATOR, "a"] == 1
     await spool.close()
 
 
@@ -82,11 +99,11 @@ async def test_the_file_shrinks_while_idle(tmp_path: Path, new: New, monkeypatch
 async def test_memory_for_a_backlog_is_bounded_and_it_is_read_back_in_order(
     settings: SpoolSettings, new: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "HELD_BYTES", 100_000)
+    monkeypatch.setattr(window, "HELD_BYTES", 100_000)
     spool = await SqliteSpool.open(settings)
     for start in range(0, 2000, 50):
         await spool.put([new(b"%06d" % n + b"x" * 994) for n in range(start, start + 50)])
-    assert spool._held_bytes <= 100_000
+    assert spool._window.held_bytes <= 100_000
     found: list[bytes] = []
     while records := await spool.lease("a", 77, MIB, 0):
         found += [record.payload[:6] for record in records]
@@ -95,5 +112,5 @@ async def test_memory_for_a_backlog_is_bounded_and_it_is_read_back_in_order(
             await spool.put([new("late!!" + "x" * 10)])
     assert found[:2000] == [b"%06d" % n for n in range(2000)]
     assert set(found[2000:]) == {b"late!!"}
-    assert spool._held_bytes == 0
+    assert spool._window.held_bytes == 0
     await spool.close()

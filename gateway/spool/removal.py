@@ -1,0 +1,31 @@
+"""What the loop has decided and the writer is to write (pure)."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gateway.spool.segment import Segment
+
+Total = tuple[str, str, str]
+"""(lane key, outcome, reason)."""
+
+Corpse = tuple[str, str, float, float, int, str, str, bytes]
+"""A row of ``dead``: lane, owner, accepted_at, died_at, attempts, reason, answer, payload."""
+
+
+@dataclass(slots=True)
+class Removal:
+    """What a settlement (or a purge) does to the tables."""
+
+    segments: list[int] = field(default_factory=list)
+    """Gone altogether."""
+    masks: dict[int, int] = field(default_factory=dict)
+    """Segments of which positions are gone → all of their gone positions."""
+    unmask: list[int] = field(default_factory=list)
+    """Of ``segments``, those that have a row in ``gone``."""
+    later: list[Segment] = field(default_factory=list)
+    """Retried records, as new segments."""
+    corpses: list[Corpse] = field(default_factory=list)
+    totals: Counter[Total] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return bool(self.segments or self.masks or self.totals)

@@ -1,0 +1,301 @@
+"""What the event loop knows of the spool (pure).
+
+Law: decisions about records are taken here, on the loop, without waiting: what is handed out, what became of it, what a purge
+hits. Each decision takes effect in memory at once and is returned as a :class:`Removal` for the writer; until that is committed
+the caller waits. Everything here can be rebuilt from the tables, except what is leased: a restart hands that out again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import Record, Settlement
+from gateway.spool.lanes import LaneQueue
+from gateway.spool.removal import Corpse, Removal, Total
+from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, Segment, positions, split
+
+HELD_BYTES = 16 << 20
+"""Payloads kept in memory for handing out without reading them back, over all lanes."""
+HELD_RECORDS = 4096
+"""The same for one lane, so that a suspended one leaves room for the others."""
+
+
+class Window:
+    """Queues, segments in memory, masks and totals of one open spool."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, LaneQueue] = {}
+        self.numbers: dict[str, int] = {}
+        """Lane key → number."""
+        self.totals: Counter[Total] = Counter()
+        self.segments: dict[int, Segment] = {}
+        """Those in memory: waiting to be handed out, or leased."""
+        self.held_bytes = 0
+        self.rereads = 0
+        """Grows when something was removed that is not in memory: a read under way may have seen it and must be repeated."""
+        self._keys: dict[int, str] = {}
+        self._masks: dict[int, int] = {}
+        self._purging: dict[str, str] = {}
+        self._deleted_meanwhile: set[int] | None = None
+
+    # --- what comes in
+
+    def add_lane(self, key: str, number: int, tail: int | None = None) -> LaneQueue:
+        """A lane that the tables know."""
+        self.numbers[key] = number
+        self._keys[number] = key
+        queue = self.queues[key] = LaneQueue(key, number, tail)
+        return queue
+
+    def adopt(
+        self,
+        lanes: dict[str, int],
+        tails: dict[str, int],
+        masks: dict[int, int],
+        totals: Counter[Total],
+        later: Iterable[tuple[str, float, int, int]],
+    ) -> None:
+        """Start from what the tables hold. ``later``: (lane, due on the loop's clock, segment, records)."""
+        self.queues, self.numbers, self._keys = {}, {}, {}
+        for key, number in lanes.items():
+            self.add_lane(key, number, tails.get(key))
+        self._masks = dict(masks)
+        self.totals = Counter(totals)
+        self.segments = {}
+        self.held_bytes = 0
+        self.rereads += 1
+        for lane, due, segment, count in later:
+            self.queues[lane].postpone(due, segment, count)
+
+    def committed(self, segments: Sequence[Segment], totals: Counter[Total], clock_offset_s: float) -> set[str]:
+        """New segments are in the tables. ``clock_offset_s``: the loop's clock minus the wall's. The lanes they are in."""
+        self.totals.update(totals)
+        touched = set()
+        for segment in segments:
+            queue = self.queues.get(segment.lane)
+            if queue is None:
+                queue = self.add_lane(segment.lane, segment.id >> SEQUENCE_BITS)
+            touched.add(segment.lane)
+            if segment.due:
+                queue.postpone(segment.due + clock_offset_s, segment.id, segment.count)
+            elif segment.id > queue.cursor:
+                room = self.held_bytes + segment.size <= HELD_BYTES and queue.available < HELD_RECORDS
+                if room and not queue.behind:
+                    queue.cursor = segment.id
+                    self._hold(segment)
+                    queue.offer(segment)
+                queue.tail = segment.id
+        return touched
+
+    def take_in(self, queue: LaneQueue, segments: Iterable[Segment]) -> None:
+        """Segments that have been read back."""
+        for segment in segments:
+            segment.gone = self._masks.get(segment.id, 0)
+            if segment.available:
+                self._hold(segment)
+                queue.offer(segment)
+
+    def _hold(self, segment: Segment) -> None:
+        self.segments[segment.id] = segment
+        self.held_bytes += segment.size
+
+    # --- what became of leased records
+
+    def settle(self, settlement: Settlement, now: float) -> Removal:
+        """Fates of leased records; ids that are not leased are left out."""
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        segments = self.segments
+        totals = removal.totals
+        for id_, outcome, reason in settlement.done:
+            segment = segments.get(id_ >> POSITION_BITS)
+            bit = 1 << (id_ & POSITION_MASK)
+            if segment is None or not segment.leased & bit:
+                continue
+            segment.leased ^= bit
+            segment.gone |= bit
+            touched[segment.id] = segment
+            totals[segment.lane, outcome.value, reason.value] += 1
+        later: dict[tuple[str, float], list[Record]] = {}
+        for id_, due, _ in settlement.retry:
+            if (found := self._take_back(id_, touched, totals)) is not None:
+                # 0 stands for "never tried" in the tables.
+                later.setdefault((found.lane, max(due, 0.001)), []).append(found)
+        for id_, reason, answer in settlement.dead:
+            if (found := self._take_back(id_, touched, totals)) is not None:
+                removal.corpses.append(_corpse(found, now, found.attempts + 1, reason, answer))
+                totals[found.lane, Outcome.DEAD.value, reason.value] += 1
+        for (lane, due), records in later.items():
+            removal.later += _requeue(lane, records, due)
+        return self._close(removal, touched)
+
+    def release(self, ids: Iterable[int]) -> tuple[set[str], Removal]:
+        """Leased records wait again, except those that were purged meanwhile; the lanes that have something to hand out."""
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        lanes = set()
+        for id_ in ids:
+            segment = self.segments.get(id_ >> POSITION_BITS)
+            position = id_ & POSITION_MASK
+            bit = 1 << position
+            if segment is None or not segment.leased & bit:
+                continue
+            if self._doom(segment, position):
+                self._take_back(id_, touched, removal.totals)
+                continue
+            segment.leased ^= bit
+            queue = self.queues[segment.lane]
+            lanes.add(segment.lane)
+            if segment.waiting:
+                queue.available += 1
+            else:
+                queue.offer(segment)
+        return lanes, self._close(removal, touched)
+
+    def bury(self, records: Iterable[Record], reason: Reason, now: float) -> Removal:
+        """Leased records of a removed integration die."""
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        for record in records:
+            if self._take_back(record.id, touched, removal.totals) is not None:
+                removal.corpses.append(_corpse(record, now, record.attempts, reason, ""))
+                removal.totals[record.lane, Outcome.DEAD.value, reason.value] += 1
+        return self._close(removal, touched)
+
+    def _doom(self, segment: Segment, position: int) -> str:
+        """Why a leased record is purged when it comes back; empty = it is not."""
+        owner = segment.owners[position]
+        return (segment.doomed and segment.doomed.get(position)) or (self._purging.get(owner, "") if owner else "")
+
+    def _take_back(self, id_: int, touched: dict[int, Segment], totals: Counter[Total]) -> Record | None:
+        """Remove a leased record from its segment; None if it is not leased or was purged meanwhile."""
+        segment = self.segments.get(id_ >> POSITION_BITS)
+        position = id_ & POSITION_MASK
+        bit = 1 << position
+        if segment is None or not segment.leased & bit:
+            return None
+        segment.leased ^= bit
+        segment.gone |= bit
+        touched[segment.id] = segment
+        if doom := self._doom(segment, position):
+            totals[segment.lane, Outcome.PURGED.value, doom] += 1
+            return None
+        return segment.record(position)
+
+    def _close(self, removal: Removal, touched: dict[int, Segment]) -> Removal:
+        """Add what the changed masks of ``touched`` mean for the tables."""
+        for segment in touched.values():
+            if segment.gone == segment.full:
+                removal.segments.append(segment.id)
+                if self._masks.pop(segment.id, 0):
+                    removal.unmask.append(segment.id)
+                if self.segments.pop(segment.id, None) is not None:
+                    self.held_bytes -= segment.size
+                if self._deleted_meanwhile is not None:
+                    self._deleted_meanwhile.add(segment.id)
+            else:
+                removal.masks[segment.id] = self._masks[segment.id] = segment.gone
+        return removal
+
+    # --- purge
+
+    def begin_purge(self, owners: dict[str, str], purged: Counter[str]) -> Removal:
+        """Purge what is in memory (owner → reason); until :meth:`end_purge`, what comes back is purged too."""
+        self._purging = owners
+        self._deleted_meanwhile = set()
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        for segment in self.segments.values():
+            self._purge_held(segment, removal, touched, purged)
+        return self._close(removal, touched)
+
+    def purge_rows(self, rows: Iterable[tuple[int, Sequence[str]]], purged: Counter[str]) -> Removal:
+        """Purge what a scan of the tables has found: (segment, its owners)."""
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        for id_, owners in rows:
+            if self._deleted_meanwhile is not None and id_ in self._deleted_meanwhile:
+                continue
+            held = self.segments.get(id_)
+            if held is not None:
+                self._purge_held(held, removal, touched, purged)
+            else:
+                self._purge_stored(id_, owners, removal, purged)
+        return self._close(removal, touched)
+
+    def end_purge(self) -> None:
+        """Everything has been scanned."""
+        self._purging = {}
+        self._deleted_meanwhile = None
+
+    def _purge_held(self, segment: Segment, removal: Removal, touched: dict[int, Segment], purged: Counter[str]) -> None:
+        if self._purging.keys().isdisjoint(segment.owners):
+            return
+        for position in positions(segment.full & ~segment.gone):
+            owner = segment.owners[position]
+            reason = self._purging.get(owner)
+            if reason is None:
+                continue
+            if segment.leased >> position & 1:
+                segment.doomed = {**(segment.doomed or {}), position: reason}
+                continue
+            self.queues[segment.lane].withdraw(segment, 1 << position)
+            touched[segment.id] = segment
+            removal.totals[segment.lane, Outcome.PURGED.value, reason] += 1
+            purged[owner] += 1
+
+    def _purge_stored(self, id_: int, owners: Sequence[str], removal: Removal, purged: Counter[str]) -> None:
+        known = gone = self._masks.get(id_, 0)
+        lane = self._keys[id_ >> SEQUENCE_BITS]
+        for position, owner in enumerate(owners):
+            reason = self._purging.get(owner)
+            if reason is not None and not gone >> position & 1:
+                gone |= 1 << position
+                removal.totals[lane, Outcome.PURGED.value, reason] += 1
+                purged[owner] += 1
+        if gone == known:
+            return
+        self.rereads += 1
+        if gone == (1 << len(owners)) - 1:
+            removal.segments.append(id_)
+            if self._masks.pop(id_, 0):
+                removal.unmask.append(id_)
+        else:
+            removal.masks[id_] = self._masks[id_] = gone
+
+    # --- what there is
+
+    def depths(self) -> tuple[Counter[str], Counter[str]]:
+        """(queued including leased, dead) records by lane."""
+        queued: Counter[str] = Counter()
+        dead: Counter[str] = Counter()
+        for (lane, outcome, _), n in self.totals.items():
+            if outcome == Outcome.ACCEPTED.value:
+                queued[lane] += n
+            else:
+                queued[lane] -= n
+                if outcome == Outcome.DEAD.value:
+                    dead[lane] += n
+        return +queued, +dead
+
+    def leased(self) -> Counter[str]:
+        """Leased records by lane."""
+        leased: Counter[str] = Counter()
+        for segment in self.segments.values():
+            leased[segment.lane] += segment.leased.bit_count()
+        return leased
+
+
+def _corpse(record: Record, now: float, attempts: int, reason: Reason, answer: str) -> Corpse:
+    return (record.lane, record.owner, record.accepted_at, now, attempts, reason.value, answer, record.payload)
+
+
+def _requeue(lane: str, records: list[Record], due: float) -> list[Segment]:
+    return split(
+        lane,
+        [record.owner for record in records],
+        [record.accepted_at for record in records],
+        [record.payload for record in records],
+        [record.attempts + 1 for record in records],
+        due,
+    )
