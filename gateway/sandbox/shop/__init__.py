@@ -1,0 +1,1 @@
+"""The demo shop: a small site for the gateway to stand in front of (io)."""
