@@ -1,0 +1,39 @@
+"""The composition root (io): settings in, running gateway out; the only room that imports everybody."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import uvloop
+
+from gateway.app.gateway import Gateway
+from gateway.config.load import Loaded, load
+from gateway.telemetry import logs
+
+EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION = 0, 1, 78
+
+_log = logging.getLogger(__name__)
+
+
+def run(path: Path, log_level: str = "info") -> int:
+    """Run with the configuration at ``path`` until a signal; the exit code. 78 = ``edge`` or ``ops`` cannot be used."""
+    logs.configure(log_level)
+    loaded = load(path)
+    if loaded.fatal:
+        for problem in loaded.problems:
+            _log.critical("configuration problem; not started", extra={"problem": str(problem)})
+        return EXIT_CONFIGURATION
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(path, loaded))
+
+
+async def _serve(path: Path, loaded: Loaded) -> int:
+    gateway = Gateway(path, loaded)
+    try:
+        await gateway.start_up()
+    except OSError as error:
+        _log.critical("cannot listen; not started", extra={"problem": str(error)})
+        return EXIT_FAILED
+    await gateway.main_loop()
+    await gateway.shut_down()
+    return EXIT_OK

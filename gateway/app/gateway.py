@@ -1,0 +1,272 @@
+"""One running gateway, put together from its parts (io).
+
+Law: the site comes first. The edge listens whatever became of spool, catalogue or TikTok; what is missing is tried again in the background, and until it is
+there collect answers 503. Start-up, main loop and shutdown are three methods; the shutdown may be asked for more than once and happens once.
+"""
+
+import asyncio
+import gc
+import logging
+import secrets
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway import __version__
+from gateway.app.gauges import Gauges
+from gateway.catalog.runtime import EMPTY, Catalogue, Live, compile_catalogue
+from gateway.config.load import Loaded, load
+from gateway.config.watch import Watcher
+from gateway.delivery.worker import Worker
+from gateway.edge.collect import Collector
+from gateway.edge.listener import Listener
+from gateway.edge.settings import parse_listen
+from gateway.errors import GatewayError, SpoolTooNew, SpoolUnavailable
+from gateway.outcome import Reason
+from gateway.spool.base import Spool
+from gateway.spool.sqlite import SqliteSpool
+from gateway.telemetry import ops, tasks
+from gateway.telemetry.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+_SPOOL_PATIENCE_S = 2.0
+"""Start-up waits this long for the spool before it serves the site without it: a start must not answer 503 for the blink that opening takes."""
+_SPOOL_RETRY_S = (1.0, 2.0, 5.0, 10.0)
+_MIN_FLUSH_S = 1.0
+_APPLIED_BY_RELOAD = ("consent", "pipelines", "integrations")
+
+
+class Gateway:
+    """One running gateway."""
+
+    def __init__(self, path: Path, loaded: Loaded) -> None:
+        self._path = path
+        self._loaded = loaded
+        self._settings = loaded.settings
+        """As started: what cannot change while it runs."""
+        self._off_at_start = frozenset(loaded.off)
+        self._phone_key = secrets.token_bytes(32)
+        self.metrics = Metrics()
+        self.live = Live()
+        """What delivery goes by."""
+        self._collecting = Live()
+        """What the edge goes by: the same catalogue, or none while nobody knows the rules of consent."""
+        self._collector = Collector(
+            live=self._collecting,
+            prefix=self._settings.edge.prefix,
+            consent=self._settings.consent,
+            cookie_settings=self._settings.cookies,
+            allowed_origins=self._settings.edge.allowed_origins,
+            metrics=self.metrics,
+            now=time.time,
+            entropy=secrets.token_bytes,
+            purge=self._purge,
+        )
+        self._listener = Listener(self._settings.edge, self._collector, self.metrics)
+        self._watcher = Watcher(lambda: self._loaded.files, self.reload)
+        self._ops: web.AppRunner | None = None
+        self._spool: Spool | None = None
+        self._worker: Worker | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._drained: asyncio.Task[None] | None = None
+        self._spool_tried = asyncio.Event()
+        self._gauges = Gauges(self.metrics, self.live, self._listener)
+
+    # -- the three phases
+
+    async def start_up(self) -> None:
+        """Listen, then get the rest going. OSError if an address cannot be had."""
+        self._install_signals()
+        self._announce(self._loaded)
+        self._put_in_force(self._compile(self._loaded))
+        if "spool" not in self._loaded.off:
+            self._opening = tasks.keep(self._open_spool, "open spool")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SPOOL_PATIENCE_S):
+                    await self._spool_tried.wait()
+        await self._listener.start()
+        await self._start_ops()
+        self._watching = tasks.keep(self._watcher.run, "watch configuration")
+        # What start-up made lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _log.info("ready", extra={"version": __version__, "listen": self._settings.edge.listen, "ops": self._settings.ops.listen})
+
+    async def main_loop(self) -> None:
+        """Until a signal asks for the end."""
+        await self._ending.wait()
+
+    async def shut_down(self) -> None:
+        """Drain, close what is open, say what remains."""
+        await self.drain()
+        await tasks.cancel(self._watching, self._opening)
+        if self._spool is not None:
+            with suppress(SpoolUnavailable):
+                await self._spool.close()
+        if self._ops is not None:
+            await self._ops.cleanup()
+        _log.info("ended")
+
+    # -- what others ask
+
+    @property
+    def ready(self) -> bool:
+        """Listening and not draining, and nothing else."""
+        return self._listener.listening and self._drained is None
+
+    async def drain(self) -> None:
+        """Stop taking requests, finish what runs, flush the spool; joins a drain that is under way."""
+        if self._drained is None:
+            self._drained = tasks.spawn(self._drain(), "drain")
+        await asyncio.shield(self._drained)
+
+    async def reload(self) -> None:
+        """Put the files' new content in force, or keep what is and say why."""
+        loaded = await asyncio.get_running_loop().run_in_executor(None, load, self._path)
+        improves = not loaded.fatal and set(loaded.off) < set(self._loaded.off)
+        if loaded.problems and not improves:
+            self._gauges.reload_ok = False
+            # what the bad file names is watched too, so that mounting a missing secret mends it
+            self._loaded.files = list(dict.fromkeys([*self._loaded.files, *loaded.files]))
+            for problem in loaded.problems:
+                _log.error("new configuration refused; the old one stays in force", extra={"problem": str(problem)})
+            return
+        catalogue = await asyncio.get_running_loop().run_in_executor(None, self._compile, loaded)
+        self._loaded = loaded
+        self._announce(loaded)
+        self._collector.reconfigure(loaded.settings.consent)
+        self._put_in_force(catalogue)
+        self._gauges.reload_ok = True
+        await self._mend()
+        waiting = [
+            name
+            for name in type(self._settings).model_fields
+            if name not in _APPLIED_BY_RELOAD and getattr(self._settings, name) != getattr(loaded.settings, name)
+        ]
+        if waiting:
+            _log.warning("these sections take effect at the next start", extra={"sections": waiting})
+        _log.info("configuration reloaded")
+
+    # -- inside
+
+    def _compile(self, loaded: Loaded) -> Catalogue:
+        """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
+        settings = loaded.settings
+        sound = {integration.id for integration in settings.integrations}
+        pipelines = [
+            pipeline for pipeline in settings.pipelines if not pipeline.integrations or sound.intersection(pipeline.integrations)
+        ]
+        off = [name for name in loaded.off if name.startswith(("pipelines", "integrations"))]
+        return compile_catalogue(pipelines, settings.integrations, self._phone_key, off)
+
+    def _put_in_force(self, catalogue: Catalogue) -> None:
+        self.live.swap(catalogue)
+        blind = "consent" in self._loaded.off or "cookies" in self._off_at_start
+        self._collecting.swap(EMPTY if blind else catalogue)
+        self._gauges.in_force(len(self._loaded.problems))
+
+    async def _mend(self) -> None:
+        """Start what a fault in its section had kept from starting."""
+        settings, off = self._loaded.settings, self._loaded.off
+        if self._opening is None and "spool" not in off:
+            self._settings = self._settings.model_copy(update={"spool": settings.spool})
+            self._opening = tasks.keep(self._open_spool, "open spool")
+        elif "delivery" in self._off_at_start and "delivery" not in off and self._worker is None:
+            self._settings = self._settings.model_copy(update={"delivery": settings.delivery})
+            await self._deliver()
+
+    def _announce(self, loaded: Loaded) -> None:
+        for problem in loaded.problems:
+            _log.error("configuration problem; the site is served, the part is off", extra={"problem": str(problem)})
+        for integration in loaded.settings.integrations:
+            if integration.test_event_code:
+                _log.warning("a test event code is set: events do not reach reports", extra={"integration": integration.id})
+
+    async def _open_spool(self) -> None:
+        said = ""
+        pauses = iter(_SPOOL_RETRY_S)
+        pause = 0.0
+        while True:
+            try:
+                spool = await SqliteSpool.open(self._settings.spool, metrics=self.metrics)
+                break
+            except GatewayError as error:
+                if str(error) != said:
+                    said = str(error)
+                    cure = "update the gateway" if isinstance(error, SpoolTooNew) else "it is tried again"
+                    _log.error("spool cannot be opened; collect answers 503", extra={"problem": said, "cure": cure})
+                self._spool_tried.set()
+                pause = next(pauses, pause)
+                await asyncio.sleep(pause)
+        self._spool = self._gauges.spool = self._collector.spool = spool
+        if said:
+            _log.info("spool opened; collecting")
+        if "delivery" not in self._loaded.off:
+            await self._deliver()
+        self._spool_tried.set()
+
+    async def _deliver(self) -> None:
+        if self._spool is not None:
+            self._worker = Worker(self._spool, self.live, self._settings.delivery, self.metrics)
+            await self._worker.start()
+
+    async def _start_ops(self) -> None:
+        hooks = ops.OpsHooks(ready=lambda: self.ready, drain=self.drain, refresh=self._gauges.refresh)
+        self._ops = web.AppRunner(ops.create_app(self.metrics, hooks), access_log=None, shutdown_timeout=1.0)
+        await self._ops.setup()
+        host, port = parse_listen(self._settings.ops.listen)
+        await web.TCPSite(self._ops, host or None, port, reuse_port=self._settings.edge.reuse_port or None).start()
+
+    async def _drain(self) -> None:
+        drain = self._settings.drain
+        _log.info("draining", extra={"delay_s": drain.delay, "grace_s": drain.grace})
+        hurried = tasks.spawn(self._hurry.wait(), "second signal")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + drain.delay + drain.grace
+        # half of the grace for requests that run, at least the other half for the spool, which is flushed all the while
+        closing = tasks.spawn(self._listener.drain(drain.delay, drain.grace / 2), "drain edge")
+        await asyncio.wait([closing, hurried], return_when=asyncio.FIRST_COMPLETED)
+        await tasks.cancel(closing)
+        await self._listener.close()
+        remaining = 0
+        if self._worker is not None:
+            grace = 0.0 if self._hurry.is_set() else max(_MIN_FLUSH_S, end - loop.time())
+            stopping = tasks.spawn(self._worker.stop(grace), "flush spool")
+            await asyncio.wait([stopping, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                await tasks.cancel(stopping)
+                await self._worker.stop(0.0)
+            elif not stopping.cancelled() and stopping.exception() is None:
+                remaining = stopping.result()
+        await tasks.cancel(hurried)
+        _log.info("drained", extra={"records_left": remaining})
+
+    def _purge(self, owner: str, reason: Reason) -> None:
+        if (spool := self._spool) is not None:
+            tasks.spawn(_purge(spool, owner, reason), "purge")
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._watcher.poke)
+
+    def _end(self) -> None:
+        """The first signal ends in good order, the second at once."""
+        if self._ending.is_set():
+            self._hurry.set()
+        self._ending.set()
+
+
+async def _purge(spool: Spool, owner: str, reason: Reason) -> None:
+    with suppress(SpoolUnavailable):
+        purged = await spool.purge(owner, reason)
+        if purged:
+            _log.info("records purged", extra={"records": purged, "reason": reason})

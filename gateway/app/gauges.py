@@ -1,0 +1,100 @@
+"""The gauges of the whole (io: asks the spool): what no single room knows.
+
+Law: read only when somebody scrapes; a spool that does not answer leaves the last figures and is told by ``spool_available``.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+from gateway.catalog.runtime import Live
+from gateway.edge.listener import Listener
+from gateway.errors import SpoolUnavailable
+from gateway.spool.base import Lane, LaneStats, Spool, SpoolStats
+from gateway.telemetry.metrics import Metrics, Sample
+
+_PATIENCE_S = 2.0
+
+
+class Gauges:
+    """Registers with the metrics and is told what happens."""
+
+    def __init__(self, metrics: Metrics, live: Live, listener: Listener) -> None:
+        self._live = live
+        self._listener = listener
+        self._stats: SpoolStats | None = None
+        self._problems = 0
+        self._in_force_at = 0.0
+        self.reload_ok = True
+        self.spool: Spool | None = None
+        provide = metrics.provide
+        provide(
+            "spool_records",
+            "Records waiting for delivery, leased ones included.",
+            ("integration",),
+            self._by_integration(lambda lane: lane.queued),
+        )
+        provide("dead_letters", "Dead letters.", ("integration",), self._by_integration(lambda lane: lane.dead))
+        provide("spool_oldest_age_seconds", "Age of the oldest waiting record.", ("integration",), self._oldest)
+        provide("spool_bytes", "Bytes the spool uses.", (), self._one(lambda stats: stats.used_bytes))
+        provide("spool_max_bytes", "Bytes the spool may use.", (), self._one(lambda stats: stats.max_bytes))
+        provide("spool_available", "1 = events can be made durable.", (), lambda: [Sample((), self._available())])
+        provide("config_problems", "Problems of the configuration in force.", (), lambda: [Sample((), self._problems)])
+        provide("config_reload_success", "1 = the last reload was taken over.", (), lambda: [Sample((), self.reload_ok)])
+        provide(
+            "config_reload_timestamp_seconds",
+            "When the configuration in force was taken over.",
+            (),
+            lambda: [Sample((), self._in_force_at)],
+        )
+        provide("test_code_active", "1 = events go to TikTok's test tab.", ("integration",), self._test_codes)
+        provide("edge", "Connections of the edge and what it turned away.", ("what",), self._edge)
+
+    def in_force(self, problems: int) -> None:
+        """A configuration with that many problems has been put in force."""
+        self._problems = problems
+        self._in_force_at = time.time()
+
+    async def refresh(self) -> None:
+        """Ask the spool, if there is one."""
+        if self.spool is not None:
+            async with asyncio.timeout(_PATIENCE_S):
+                try:
+                    self._stats = await self.spool.stats()
+                except SpoolUnavailable:
+                    self.spool = None
+
+    def _available(self) -> bool:
+        return self.spool is not None and self._stats is not None and self._stats.writable
+
+    def _by_integration(self, read: Callable[[LaneStats], int]) -> Callable[[], list[Sample]]:
+        def samples() -> list[Sample]:
+            sums = dict.fromkeys(self._live.current.integrations, 0)
+            for lane in self._stats.lanes if self._stats else ():
+                name = Lane.parse(lane.lane).integration
+                sums[name] = sums.get(name, 0) + read(lane)
+            return [Sample((name,), number) for name, number in sums.items()]
+
+        return samples
+
+    def _oldest(self) -> list[Sample]:
+        ages = dict.fromkeys(self._live.current.integrations, 0.0)
+        now = time.time()
+        for lane in self._stats.lanes if self._stats else ():
+            name = Lane.parse(lane.lane).integration
+            if lane.oldest_accepted_at:
+                ages[name] = max(ages.get(name, 0.0), now - lane.oldest_accepted_at)
+        return [Sample((name,), age) for name, age in ages.items()]
+
+    def _one(self, read: Callable[[SpoolStats], int]) -> Callable[[], Iterator[Sample]]:
+        def samples() -> Iterator[Sample]:
+            if self._stats is not None:
+                yield Sample((), read(self._stats))
+
+        return samples
+
+    def _test_codes(self) -> list[Sample]:
+        return [Sample((each.id,), bool(each.test_code)) for each in self._live.current.integrations.values()]
+
+    def _edge(self) -> list[Sample]:
+        return [Sample((what,), number) for what, number in self._listener.counts().items()]

@@ -1,0 +1,55 @@
+"""The commands (io): what a person types.
+
+Law: a command says what happened and what to do next; a command's own module imports what it needs when it runs, so that ``ttgateway version`` is instant.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration has problems.
+"""
+
+from importlib import import_module
+
+import click
+
+from gateway import __version__
+
+_COMMANDS = {
+    "run": "Run the gateway with a configuration.",
+    "check": "Print every problem of a configuration.",
+    "init": "Write a commented starter configuration.",
+    "send-test": "Send one event to TikTok and explain the answer.",
+    "explain": "Show what becomes of an event, step by step.",
+    "drain": "Drain the running gateway of this machine (preStop hook).",
+    "sandbox": "Run the TikTok simulator alone.",
+    "demo": "Run gateway, demo shop and TikTok sandbox together.",
+    "version": "Print the version.",
+}
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration has problems."
+
+
+class _Commands(click.Group):
+    """Imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"gateway.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ttgateway")
+def main() -> None:
+    """A first-party edge gateway for TikTok's Events API.
+
+    \b
+      ttgateway demo                          try it, with a shop and a TikTok sandbox
+      ttgateway init > gateway.yaml           start a configuration
+      ttgateway check -c gateway.yaml         find what is wrong with it
+      ttgateway run -c gateway.yaml           run it
+    """
