@@ -100,12 +100,10 @@ def validate(pipelines: Sequence[PipelineSettings], integrations: Sequence[Integ
     """What the entries contradict among themselves: ids and keys used twice, references to nothing, presets the vendor lacks."""
     problems = []
     known = {integration.id for integration in integrations}
-    for kind, entries in (("pipelines", pipelines), ("integrations", integrations)):
-        seen: set[str] = set()
-        for at, entry in enumerate(entries):
-            if entry.id in seen:
-                problems.append(Problem(f"{kind}.{at}.id", f"{entry.id!r} is used twice", "ids must differ"))
-            seen.add(entry.id)
+    for kind, ids in (("pipelines", [entry.id for entry in pipelines]), ("integrations", [entry.id for entry in integrations])):
+        for at, id_ in enumerate(ids):
+            if id_ in ids[:at]:
+                problems.append(Problem(f"{kind}.{at}.id", f"{id_!r} is used twice", "ids must differ"))
     keys: dict[str, str] = {}
     for at, pipeline in enumerate(pipelines):
         if pipeline.key in keys:

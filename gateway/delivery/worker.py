@@ -81,7 +81,7 @@ class Worker:
         await cancel(*tasks)
         await self._client.close()
         try:
-            remaining = sum(lane.queued + lane.leased for lane in (await self._spool.stats()).lanes)
+            remaining = sum(lane.queued for lane in (await self._spool.stats()).lanes)
         except SpoolUnavailable:
             return 0
         if remaining:

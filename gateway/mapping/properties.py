@@ -63,9 +63,9 @@ def build(source: dict[str, Any], *, content_type: str, derive_ids: bool, findin
         if (raw := get(key)) and (found := text(raw)):
             out["search_string"] = found
             break
-    for key in source:
+    for key, raw in source.items():
         if key in _PLAIN:
-            put(out, key, source[key], findings)
+            put(out, key, raw, findings)
     if contents:
         out["contents"] = contents
         out.setdefault("content_type", content_type)
