@@ -14,8 +14,9 @@ HELD_BYTES = 1 << 16
 """Bytes of later pipelined requests kept while one is being answered; then reading pauses."""
 LINGER_S = 2.0
 """How long the rest of a refused upload is read and thrown away, so that the client sees the answer before a reset."""
-FIN_GRACE_S = 1.0
-"""How long a client that has ended its side is believed to wait for the answer."""
+FIN_GRACE_S = 0.95
+"""How long a client that has ended its side is believed to wait for the answer; a client that is gone looks the same, and the
+app is to know within a second."""
 QUIET_S = 1.0
 """A drain closes connections that have been idle for this long: a younger one may have its next request on the way."""
 MIN_PROGRESS_BYTES = 1024

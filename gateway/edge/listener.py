@@ -29,6 +29,7 @@ class Listener:
         self._metrics = metrics
         self._context: Context | None = None
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._tick: asyncio.TimerHandle | None = None
         self._waiting: list[EdgeProtocol] = []
         self._share = 0
@@ -57,14 +58,13 @@ class Listener:
             reuse_port=settings.reuse_port or None,
             backlog=_BACKLOG,
         )
+        self._port = int(self._server.sockets[0].getsockname()[1])
         self._sweep(context)
 
     @property
     def port(self) -> int:
-        """The port that is listened on; differs from the setting if that is 0."""
-        if self._server is None:
-            raise RuntimeError("not started")
-        return int(self._server.sockets[0].getsockname()[1])
+        """The port that is listened on; differs from the setting if that is 0, and is 0 before the start."""
+        return self._port
 
     @property
     def listening(self) -> bool:

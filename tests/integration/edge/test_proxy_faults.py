@@ -1,0 +1,326 @@
+"""When the app, the client or the network misbehaves: small answers, no repeats that could hurt, nothing that looks complete."""
+
+import asyncio
+import socket
+import struct
+import time
+
+import pytest
+from edge_wire import OK, PATIENCE_S, Seen, edge, replies, site
+
+H = b"Host: shop.example\r\n"
+GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
+POST = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 2\r\n\r\nhi"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_nobody_listens() -> None:
+    async with edge(f"http://127.0.0.1:{free_port()}") as running:
+        wire = await running.connect()
+        for request in (GET, POST, GET):
+            await wire.send(request)
+            head, body = await wire.answer()
+            assert head.startswith(b"HTTP/1.1 502 ")
+            assert len(body) < 100
+        assert running.metrics.seen == [("proxy", 502)] * 3
+        await wire.send(b"GET /gw/x HTTP/1.1\r\n" + H + b"\r\n")
+        assert (await wire.answer())[1] == b"/gw/x:0"
+
+
+async def test_the_operators_error_page(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    page = tmp_path / "sorry.html"
+    page.write_bytes(b"<h1>Sorry</h1>")
+    async with edge(f"http://127.0.0.1:{free_port()}", error_page=str(page)) as running:
+        wire = await running.connect()
+        await wire.send(GET)
+        head, body = await wire.answer()
+        assert b"text/html" in head
+        assert body == b"<h1>Sorry</h1>"
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"NONSENSE\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: y\x00z\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: y\rSet-Cookie: z\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70000 + b"\r\n\r\n",
+    ],
+)
+async def test_garbage_from_the_app_is_a_502(request_bytes: bytes, garbage: bytes) -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(garbage)
+
+    async with site(play) as (running, origin):
+        wire = await running.connect()
+        await wire.send(request_bytes)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+        assert len(origin.connections) == 1
+
+
+async def test_a_slow_app_is_a_504_and_is_told() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.until_gone()
+
+    async with site(play, upstream_timeouts={"first_byte": 0.2}) as (running, origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 504 ")
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+
+
+async def test_an_app_that_stops_half_way_is_cut_off() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await seen.until_gone()
+
+    async with site(play, upstream_timeouts={"idle": 0.2}) as (running, _origin):
+        assert (await running.ask(GET)).endswith(b"\r\n\r\nhalf")
+
+
+TRUNCATED = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+    "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+    "between chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", TRUNCATED.values(), ids=TRUNCATED.keys())
+async def test_a_truncated_answer_stays_truncated(answer: bytes) -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(answer)
+
+    async with site(play) as (running, _origin):
+        received = await running.ask(GET)
+        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"half" in received
+        assert not received.endswith(b"0\r\n\r\n")
+
+
+async def test_a_truncated_answer_is_a_reset_for_a_client_that_reads_until_the_end() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(TRUNCATED["between chunks"])
+
+    async with site(play) as (running, _origin):
+        with pytest.raises(ConnectionResetError):
+            await running.ask(b"GET / HTTP/1.0\r\n" + H + b"\r\n")
+
+
+async def test_a_stale_connection_is_replaced_for_a_get_and_never_for_a_post() -> None:
+    """The app answers one request per connection and then closes without having said so."""
+
+    async def play(seen: Seen) -> None:
+        head = await seen.head()
+        if head.startswith(b"POST"):
+            await seen.reader.readexactly(2)
+        await seen.send(OK)
+        await seen.head()  # the next request is read – and dropped
+
+    async with site(play) as (running, origin):
+        wire = await running.connect()
+        for _ in range(3):
+            await wire.send(GET)
+            assert (await wire.answer())[1] == b"ok"
+        assert [len(seen.heads) for seen in origin.connections] == [2, 2, 1]
+        await wire.send(POST)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+        assert sum(head.startswith(b"POST") for head in origin.heads) == 1
+
+
+async def test_a_fresh_connection_that_dies_is_not_repeated() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+
+    async with site(play) as (running, origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+        assert len(origin.connections) == 1
+
+
+async def test_a_client_that_leaves_ends_the_apps_work_within_a_second() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.until_gone()
+
+    async with site(play) as (running, origin):
+        for leave in ("reset", "close"):
+            wire = await running.connect()
+            await wire.send(GET)
+            await running.settled(lambda: bool(origin.connections) and bool(origin.connections[-1].heads))
+            started = time.monotonic()
+            wire.close() if leave == "reset" else wire.end()
+            await asyncio.wait_for(origin.connections[-1].gone.wait(), 1.5)
+            assert time.monotonic() - started < 1.5
+            origin.connections.clear()
+
+
+async def test_a_client_that_leaves_an_event_stream_ends_it() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await seen.until_gone()
+
+    async with site(play) as (running, origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        await wire.head()
+        wire.writer.close()
+        await asyncio.wait_for(origin.connections[0].gone.wait(), 1.5)
+
+
+async def test_a_slow_client_holds_the_app_back() -> None:
+    sent = 0
+
+    async def play(seen: Seen) -> None:
+        nonlocal sent
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            await seen.send(b"x" * 65536)
+            sent += 65536
+
+    async with site(play, limits={"body_progress": 0.5}) as (running, origin):
+        wire = await running.connect()
+        wire.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await wire.send(GET)
+        # and a reader that takes nothing at all is given up
+        await running.settled(lambda: bool(origin.connections) and origin.connections[0].gone.is_set())
+        assert 0 < sent < 32 << 20
+
+
+async def test_a_slow_app_holds_the_upload_back() -> None:
+    go = asyncio.Event()
+    size = 48 << 20
+
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        seen.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await go.wait()
+        seen.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        left = size
+        while left:
+            left -= len(await seen.reader.read(1 << 20))
+        await seen.send(OK)
+
+    async with site(play) as (running, _origin):
+        wire = await running.connect()
+        wire.writer.write(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: %d\r\n\r\n" % size)
+        sent = 0
+
+        async def push() -> None:
+            nonlocal sent
+            while sent < size:
+                wire.writer.write(b"x" * 65536)
+                sent += 65536
+                await wire.writer.drain()
+
+        pushing = asyncio.create_task(push())
+        before = -1
+        while sent != before:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert 0 < sent < size
+        go.set()
+        await asyncio.wait_for(pushing, PATIENCE_S)
+        assert (await wire.answer())[1] == b"ok"
+
+
+async def test_an_answer_before_the_end_of_the_upload_is_seen() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await seen.until_gone()
+
+    async with site(play) as (running, _origin):
+        wire = await running.connect()
+        await wire.send(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 10000000\r\n\r\n" + b"x" * 100_000)
+        assert (await wire.head()).startswith(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n")
+        assert await wire.rest() == b""
+
+
+async def test_nothing_is_left_after_many_disconnects() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.until_gone()
+
+    async with site(play) as (running, origin):
+        for _ in range(10):
+            wires = [await running.connect() for _ in range(30)]
+            for wire in wires:
+                await wire.send(GET)
+            for wire in wires[::2]:
+                linger = struct.pack("ii", 1, 0)
+                wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            for wire in wires:
+                wire.close()
+        await running.settled(lambda: running.listener.counts()["connections"] == 0)
+        await running.settled(lambda: running.listener.counts()["upstream_connections"] == 0)
+        await running.settled(lambda: all(seen.gone.is_set() for seen in origin.connections))
+
+
+async def test_a_drain_fails_no_request_and_ends() -> None:
+    go = asyncio.Event()
+
+    async def play(seen: Seen) -> None:
+        while True:
+            head = await seen.head()
+            if b"/slow" in head:
+                await go.wait()
+            await seen.send(OK)
+
+    async with site(play) as (running, _origin):
+        slow, kept, idle = [await running.connect() for _ in range(3)]
+        await slow.send(b"GET /slow HTTP/1.1\r\n" + H + b"\r\n")
+        await kept.send(GET)
+        assert b"Connection" not in (await kept.answer())[0]
+        draining = asyncio.create_task(running.listener.drain(0.1, 5))
+        await asyncio.sleep(0)
+        assert not running.listener.listening
+        await kept.send(GET)
+        assert b"\r\nConnection: close\r\n" in (await kept.answer())[0]
+        assert await kept.rest() == b""
+        assert await idle.rest() == b""
+        assert not draining.done()
+        go.set()
+        assert (await slow.rest()).endswith(b"ok")
+        await asyncio.wait_for(draining, PATIENCE_S)
+        with pytest.raises(ConnectionRefusedError):
+            await running.connect()
+
+
+async def test_without_an_app_only_the_first_party_paths_exist() -> None:
+    async with edge() as running:
+        wire = await running.connect()
+        for path in (b"/", b"/gw", b"/gwx", b"/gw?x"):
+            await wire.send(b"GET %b HTTP/1.1\r\n%b\r\n" % (path, H))
+            head, body = await wire.answer()
+            assert head.startswith(b"HTTP/1.1 404 ")
+            assert b"application/json" in head
+            assert body.startswith(b"{")
+        assert running.collector.calls == []
+
+
+async def test_the_bare_prefix_is_never_forwarded() -> None:
+    async with site(replies(OK)) as (running, origin):
+        wire = await running.connect()
+        await wire.send(b"GET /gw HTTP/1.1\r\n" + H + b"\r\n")
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 404 ")
+        await wire.send(b"GET /gw/../admin HTTP/1.1\r\n" + H + b"\r\n")
+        assert (await wire.answer())[1] == b"/gw/../admin:0"
+        assert origin.heads == []

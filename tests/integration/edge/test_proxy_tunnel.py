@@ -1,0 +1,138 @@
+"""Websockets are a raw tunnel after a real 101, and nothing before."""
+
+import asyncio
+
+import pytest
+from edge_wire import PATIENCE_S, Seen, site
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+    b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: y\r\n\r\n"
+
+
+async def echo(seen: Seen) -> None:
+    head = await seen.head()
+    assert b"\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n" in head
+    assert b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n" in head
+    await seen.send(SWITCHED)
+    while data := await seen.reader.read(65536):
+        await seen.send(data)
+
+
+async def test_bytes_pass_both_ways_after_the_101() -> None:
+    async with site(echo) as (edge, _origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE + b"\x81early")
+        head = await wire.head()
+        assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+        assert await wire.exactly(6) == b"\x81early"
+        assert edge.listener.counts()["tunnels"] == 1
+        for size in (1, 125, 65536, 1 << 20):
+            data = bytes(n & 255 for n in range(251)) * (size // 251 + 1)
+            echoed = asyncio.create_task(wire.exactly(len(data)))
+            await wire.send(data)
+            assert await echoed == data
+        wire.close()
+        await edge.settled(lambda: edge.listener.counts()["tunnels"] == 0)
+
+
+async def test_bytes_behind_the_101_are_not_lost() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(SWITCHED + b"\x82hello")
+        await seen.until_gone()
+
+    async with site(play) as (edge, _origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE)
+        await wire.head()
+        assert await wire.exactly(6) == b"\x82hello"
+        wire.close()
+
+
+async def test_the_apps_end_reaches_the_client_after_its_last_bytes() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(SWITCHED + b"x" * 300_000)
+
+    async with site(play) as (edge, _origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE)
+        await wire.head()
+        assert len(await wire.rest()) == 300_000
+
+
+async def test_the_clients_end_reaches_the_app() -> None:
+    async with site(echo) as (edge, origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE)
+        await wire.head()
+        wire.end()
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+
+
+async def test_a_declined_upgrade_is_an_answer_and_closes() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+
+    async with site(play) as (edge, _origin):
+        assert await edge.ask(UPGRADE) == b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket, h2c", b"TLS/1.0"])
+async def test_only_websocket_upgrades_pass(protocol: bytes) -> None:
+    async def play(seen: Seen) -> None:
+        assert b"pgrade" not in await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with site(play) as (edge, _origin):
+        assert (await edge.ask(UPGRADE.replace(b" WebSocket", b" " + protocol))).endswith(b"\r\nConnection: close\r\n\r\nok")
+
+
+async def test_an_unasked_101_is_no_tunnel() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(SWITCHED)
+        await seen.until_gone()
+
+    async with site(play) as (edge, _origin):
+        wire = await edge.connect()
+        await wire.send(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+        assert edge.listener.counts()["tunnels"] == 0
+
+
+async def test_a_silent_tunnel_ends_after_the_idle_timeout() -> None:
+    async with site(echo, upstream_timeouts={"idle": 0.2}) as (edge, origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE)
+        await wire.head()
+        assert await wire.rest() == b""
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+
+
+async def test_a_reader_that_stops_stops_the_app() -> None:
+    """Backpressure through the tunnel: the app cannot push more than the buffers on the way hold."""
+    sent = 0
+
+    async def play(seen: Seen) -> None:
+        nonlocal sent
+        await seen.head()
+        await seen.send(SWITCHED)
+        while True:
+            await seen.send(b"x" * 65536)
+            sent += 65536
+
+    async with site(play) as (edge, _origin):
+        wire = await edge.connect()
+        wire.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await wire.send(UPGRADE)
+        before = -1
+        while sent != before or sent == 0:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert sent < 32 << 20
+        wire.close()
