@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import secrets
 from pathlib import Path
 
 import uvloop
 
-from gateway.app.gateway import Gateway
+from gateway.app.gateway import Gateway, compile_sound
+from gateway.catalog.runtime import Catalogue
 from gateway.config.load import Loaded, load
+from gateway.config.settings import GatewaySettings
+from gateway.errors import Problem
 from gateway.telemetry import logs
 
 EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION = 0, 1, 78
@@ -25,6 +29,14 @@ def run(path: Path, log_level: str = "info") -> int:
         return EXIT_CONFIGURATION
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(path, loaded))
+
+
+def sound_parts(path: Path) -> tuple[GatewaySettings, Catalogue | None, list[Problem]]:
+    """What ``run`` would start with, and the problems; no catalogue if it would collect nothing."""
+    loaded = load(path)
+    if loaded.fatal or {"consent", "cookies"} & set(loaded.off):
+        return loaded.settings, None, loaded.problems
+    return loaded.settings, compile_sound(loaded, secrets.token_bytes(32)), loaded.problems
 
 
 async def _serve(path: Path, loaded: Loaded) -> int:

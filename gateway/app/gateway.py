@@ -85,7 +85,7 @@ class Gateway:
         """Listen, then get the rest going. OSError if an address cannot be had."""
         self._install_signals()
         self._announce(self._loaded)
-        self._put_in_force(self._compile(self._loaded))
+        self._put_in_force(compile_sound(self._loaded, self._phone_key))
         if "spool" not in self._loaded.off:
             self._opening = tasks.keep(self._open_spool, "open spool")
             with suppress(TimeoutError):
@@ -138,7 +138,7 @@ class Gateway:
             for problem in loaded.problems:
                 _log.error("new configuration refused; the old one stays in force", extra={"problem": str(problem)})
             return
-        catalogue = await asyncio.get_running_loop().run_in_executor(None, self._compile, loaded)
+        catalogue = await asyncio.get_running_loop().run_in_executor(None, compile_sound, loaded, self._phone_key)
         self._loaded = loaded
         self._announce(loaded)
         self._collector.reconfigure(loaded.settings.consent)
@@ -155,16 +155,6 @@ class Gateway:
         _log.info("configuration reloaded")
 
     # -- inside
-
-    def _compile(self, loaded: Loaded) -> Catalogue:
-        """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
-        settings = loaded.settings
-        sound = {integration.id for integration in settings.integrations}
-        pipelines = [
-            pipeline for pipeline in settings.pipelines if not pipeline.integrations or sound.intersection(pipeline.integrations)
-        ]
-        off = [name for name in loaded.off if name.startswith(("pipelines", "integrations"))]
-        return compile_catalogue(pipelines, settings.integrations, self._phone_key, off)
 
     def _put_in_force(self, catalogue: Catalogue) -> None:
         self.live.swap(catalogue)
@@ -263,6 +253,17 @@ class Gateway:
         if self._ending.is_set():
             self._hurry.set()
         self._ending.set()
+
+
+def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:
+    """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
+    settings = loaded.settings
+    sound = {integration.id for integration in settings.integrations}
+    pipelines = [
+        pipeline for pipeline in settings.pipelines if not pipeline.integrations or sound.intersection(pipeline.integrations)
+    ]
+    off = [name for name in loaded.off if name.startswith(("pipelines", "integrations"))]
+    return compile_catalogue(pipelines, settings.integrations, phone_key, off)
 
 
 async def _purge(spool: Spool, owner: str, reason: Reason) -> None:
