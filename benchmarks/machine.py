@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_CORES = sorted(os.sched_getaffinity(0))  # before this process is pinned itself
 
 
 def cores() -> list[int]:
     """The processors this process may use."""
-    return sorted(os.sched_getaffinity(0))
+    return _CORES
 
 
 def server_core() -> int:

@@ -6,13 +6,13 @@ be granted; ``marketing`` falls back to ``advertising`` only where nothing was s
 
 from collections.abc import Iterable, Mapping
 
-from cachetools import LRUCache
-
 from gateway.consent.settings import ConsentSettings
-from gateway.consent.signals import NO_SIGNALS, RequestSignals, consent_mode, merge
+from gateway.consent.signals import RequestSignals, consent_mode, merge
 from gateway.outcome import Reason
 
 _GPC_DENIES = {"marketing": False, "advertising": False}
+_MEMO = 256
+"""Combinations of an event's own signals remembered per request signals."""
 _FALLBACK = {"marketing": "advertising"}
 
 
@@ -68,15 +68,19 @@ class Gate:
 
     def __init__(self, settings: ConsentSettings) -> None:
         self._default = settings.default == "grant"
-        self._memo: LRUCache[tuple[object, ...], Decision] = LRUCache(4096)
+        self._none = RequestSignals({}, "", False)
 
     def decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals | None) -> Decision:
         """The decision for an event with these signals; ``request`` is None for server-side senders."""
-        request = request or NO_SIGNALS
-        key = (tuple(event_consent.items()) if event_consent else None, mode, tuple(request.categories.items()), request.gpc)
-        found = self._memo.get(key)
+        if request is None:
+            request = self._none
+        key = (*event_consent.items(), mode) if event_consent else mode
+        memo = request.decisions
+        found: Decision | None = memo.get(key)
         if found is None:
-            found = self._memo[key] = self._decide(event_consent, mode, request)
+            if len(memo) >= _MEMO:
+                memo.clear()
+            found = memo[key] = self._decide(event_consent, mode, request)
         return found
 
     def _decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals) -> Decision:

@@ -6,12 +6,11 @@ cookie is memoised by its value: a visitor sends the same one with every request
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import orjson
-from cachetools import LRUCache
-
 from gateway.consent import tcf
 from gateway.consent.settings import ConsentSettings, CustomCookie
 
@@ -20,20 +19,21 @@ _COOKIEBOT_CATEGORIES = {
     "necessary": ("necessary",), "preferences": ("functional",), "statistics": ("analytics",), "marketing": ("marketing", "advertising"),
 }  # fmt: skip
 _MAX_COOKIE = 8192
+_MEMO = 4096
 _CONSENT_MODE = re.compile(r"G1([01-])([01-])")
 
 
-class RequestSignals(NamedTuple):
-    """What a request says before its events are read."""
+@dataclass(slots=True, eq=False)
+class RequestSignals:
+    """What a request says before its events are read. Shared between requests with the same cookies: treat as frozen."""
 
     categories: Mapping[str, bool]
     """Merged CMP signals; empty = none."""
     source: str
     """The cookies that spoke, joined by ``+``; empty = none."""
     gpc: bool
-
-
-NO_SIGNALS = RequestSignals({}, "", False)
+    decisions: dict[object, Any] = field(default_factory=dict)
+    """Where the gate remembers what it decided together with an event's own signals; goes when these signals go."""
 
 
 def merge(into: dict[str, bool], more: Mapping[str, bool]) -> None:
@@ -127,14 +127,18 @@ class RequestReader:
             readers[cookie.name] = ("cookie", lambda value: custom(value, cookie))
         self._readers = readers
         self.cookie_names = frozenset(readers)
-        self._memo: LRUCache[tuple[object, ...], RequestSignals] = LRUCache(4096)
+        # Emptied when full: a lookup is on every request's way, an LRU cache's would cost more than reading most cookies.
+        self._memo: dict[tuple[object, ...], RequestSignals] = {}
+        self._names = tuple(readers)
 
     def read(self, cookies: Mapping[str, str], sec_gpc: str | None) -> RequestSignals:
         """Signals of the cookies named in :attr:`cookie_names` and of the ``Sec-GPC`` header."""
         gpc = self.honour_gpc and sec_gpc is not None and sec_gpc.strip() == "1"
-        key = (gpc, *(cookies.get(name) for name in self._readers))
+        key = (gpc, *map(cookies.get, self._names))
         found = self._memo.get(key)
         if found is None:
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
             found = self._memo[key] = self._read(cookies, gpc)
         return found
 

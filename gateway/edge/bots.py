@@ -5,15 +5,14 @@ Law: only what names itself is recognised; a browser is never taken for a bot be
 
 import re
 
-from cachetools import LRUCache
-
 _BOT = re.compile(
     r"bot\b|bot[/;)_-]|crawl|spider|slurp|mediapartners|facebookexternalhit|meta-external|whatsapp/|telegram|preview|headlesschrome|phantomjs|lighthouse"
     r"|pingdom|uptime|statuscake|monitor|curl/|wget/|python-requests|python-urllib|aiohttp/|go-http-client|java/|okhttp/|libwww|scrapy|httpclient|node-fetch"
     r"|axios/|gptbot|claudebot|ccbot|bytespider|petalbot|ahrefs|semrush|dataforseo|screaming frog",
     re.IGNORECASE,
 )
-_known: LRUCache[str, bool] = LRUCache(8192)
+_known: dict[str, bool] = {}
+_MEMO = 8192
 
 
 def is_bot(user_agent: str) -> bool:
@@ -24,5 +23,7 @@ def is_bot(user_agent: str) -> bool:
     if known is None:
         known = _BOT.search(user_agent[:512]) is not None
         if len(user_agent) <= 512:
+            if len(_known) >= _MEMO:
+                _known.clear()
             _known[user_agent] = known
     return known

@@ -7,8 +7,6 @@ not say (no Origin, no Sec-Fetch-Site) is no proof against a sender: events cann
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from cachetools import LRUCache
-
 from gateway.catalog.runtime import Pipeline
 from gateway.errors import BadInput
 from gateway.outcome import Reason
@@ -17,6 +15,7 @@ _PREFLIGHT = (
     b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: authorization, content-type, content-encoding\r\n"
     b"Access-Control-Max-Age: 7200\r\n"
 )
+_MEMO = 8192
 _REFUSED = "events from this origin are not accepted; list its host in pipelines[].domains or edge.allowed_origins"
 
 
@@ -33,7 +32,7 @@ class Origins:
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
-        self._known: LRUCache[tuple[str, str, str, str], bytes | None] = LRUCache(8192)
+        self._known: dict[tuple[str, str, str, str], bytes | None] = {}
 
     def headers(self, pipeline: Pipeline, origin: str, host: str, fetch_site: str) -> bytes:
         """CORS header lines for the answer (empty for the site's own pages). Raises BadInput ``origin_not_allowed``."""
@@ -43,6 +42,8 @@ class Origins:
         except KeyError:
             found = self._decide(pipeline, origin, host, fetch_site)
             if sum(map(len, key)) < 1024:
+                if len(self._known) >= _MEMO:
+                    self._known.clear()
                 self._known[key] = found
         if found is None:
             raise BadInput(Reason.ORIGIN_NOT_ALLOWED, _REFUSED)

@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 import orjson
-from cachetools import LRUCache
 
 REDACTED = "[redacted]"
 REDACTED_IN_URL = "redacted"
@@ -21,7 +20,8 @@ _PHONE = re.compile(
     r"|(?<![\w.\-/])\(?0?\d{2,5}\)?[ \-./]{1,2}\d{3,4}[ \-.]\d{3,4}(?![\w\-/])"  # in three groups, as people write one
     r"|(?<![\w.\-/])0\d{2,4}[ \-]\d{5,8}(?![\w\-/])"  # area code and number
 )
-_SUSPICIOUS = re.compile(rb"\d\)?[ ./-]{1,2}\d{3,4}[ .-]\d{3}|0\d{2,4}[ -]\d{5}|00[1-9][\d ]{6}")
+_SUSPICIOUS = re.compile(rb"\d(?:\)?[ ./-]{1,2}\d{3,4}[ .-]\d{3}|\d{1,3}[ -]\d{5}|0[1-9][\d ]{6})")
+"""Coarser than :data:`_PHONE`, and quick: every alternative begins with the same digit."""
 
 _PERSONAL_KEYS = frozenset("""
     email emailaddress mail useremail customeremail billingemail shippingemail contactemail sha256email hashedemail emailsha256 em
@@ -43,28 +43,50 @@ _PERSONAL_QUERY = frozenset("""
 """.split())  # fmt: skip
 _SEPARATORS = str.maketrans("", "", "_- .$")
 
-_keys: LRUCache[str, bool] = LRUCache(8192)
-_trait_keys: LRUCache[str, bool] = LRUCache(2048)
+_KNOWN_KEYS = 8192
+# Property names repeat for ever, so they are remembered in plain dictionaries, emptied when an attacker fills them: a lookup costs a
+# twentieth of an LRU cache's, and there are dozens per event.
+_keys: dict[str, bool] = {}
+_trait_keys: dict[str, bool] = {}
+_names: set[str] = set()
 
 
 def is_personal_key(key: str) -> bool:
     """Whether a property's name says that its value is a person's or a secret; the name may itself hold an address."""
     known = _keys.get(key)
-    if known is None:
-        known = key.lower().translate(_SEPARATORS) in _PERSONAL_KEYS or (text(key) != key)
-        if len(key) <= 64 and "@" not in key:
-            _keys[key] = known
-    return known
+    return _remember(_keys, key, _PERSONAL_KEYS) if known is None else known
 
 
 def is_personal_trait(key: str) -> bool:
     """The same for a trait's name."""
     known = _trait_keys.get(key)
-    if known is None:
-        known = key.lower().translate(_SEPARATORS) in _PERSONAL_TRAITS or (text(key) != key)
-        if len(key) <= 64 and "@" not in key:
-            _trait_keys[key] = known
+    return _remember(_trait_keys, key, _PERSONAL_TRAITS) if known is None else known
+
+
+def _remember(memo: dict[str, bool], key: str, personal: frozenset[str]) -> bool:
+    known = key.lower().translate(_SEPARATORS) in personal or text(key) != key
+    if len(key) <= 64 and not known:
+        if len(memo) >= _KNOWN_KEYS:
+            memo.clear()
+        memo[key] = False
     return known
+
+
+def name(value: str) -> str:
+    """An event name, redacted; clean ones are remembered, as they repeat for ever."""
+    if value in _names:
+        return value
+    found = text(value)
+    if found == value:
+        if len(_names) >= _KNOWN_KEYS:
+            _names.clear()
+        _names.add(value)
+    return found
+
+
+def identifier_is_clean(value: str) -> bool:
+    """An id without an address or an international number in it. Digits and dashes alone are an id, whatever they look like."""
+    return "@" not in value and "+" not in value and "%" not in value and " " not in value
 
 
 def text(value: str) -> str:
@@ -93,30 +115,33 @@ def _has_digit_group(value: str) -> bool:
 
 def properties(value: dict[str, Any]) -> dict[str, Any]:
     """Properties without personal keys, their strings redacted; the same object if there was nothing to do."""
-    if not value:
+    if not value or is_clean(value):
         return value
-    if not _has_personal_key(value):
-        raw = orjson.dumps(value)
-        # Nearly all events have no trace of an address or number: a few byte searches over the whole are cheaper than a look at each string.
-        if (
-            b"@" not in raw
-            and b"+" not in raw
-            and b"://" not in raw
-            and b"%" not in raw
-            and b"tel:" not in raw
-            and len(raw) <= MAX_TEXT
-            and _SUSPICIOUS.search(raw) is None
-        ):
-            return value
     return {key: tree(inner) for key, inner in value.items() if not is_personal_key(key)}
 
 
+def is_clean(value: dict[str, Any]) -> bool:
+    """Nothing in it can be personal. Nearly all events have no trace of an address or number: a few byte searches over the whole are cheaper than
+    a look at each string."""
+    if _has_personal_key(value):
+        return False
+    raw = orjson.dumps(value)
+    return (
+        b"@" not in raw
+        and b"+" not in raw
+        and b"://" not in raw
+        and b"%" not in raw
+        and b"tel:" not in raw
+        and len(raw) <= MAX_TEXT
+        and _SUSPICIOUS.search(raw) is None
+    )
+
+
 def _has_personal_key(value: dict[str, Any]) -> bool:
+    known = _keys
     for key, inner in value.items():
-        known = _keys.get(key)
-        if known is None:
-            known = is_personal_key(key)
-        if known:
+        # Only harmless names are remembered, so a miss is either new or personal.
+        if key not in known and is_personal_key(key):
             return True
         kind = type(inner)
         if kind is dict:

@@ -7,8 +7,6 @@ handed to the sealer, which alone sees raw identity.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cachetools import LRUCache
-
 from gateway.event.model import Wire
 from gateway.identity.seal import UserRule
 from gateway.mapping import properties, tiktok
@@ -21,6 +19,7 @@ from gateway.outcome import Outcome, Reason
 Step = Callable[[Mapping[str, Any], dict[str, Any], list[str]], None]
 """(sealed event, item, findings) → sets one target of the item."""
 
+_MEMO = 4096
 _PASSING_WIRES = frozenset({Wire.PIXEL.value, Wire.NATIVE.value})
 
 
@@ -86,7 +85,7 @@ class Program:
         }
         self.has_user_rules = bool(self._global_rules or any(self._event_rules.values()))
         """False lets the edge share one sealed payload between integrations."""
-        self._plans: LRUCache[tuple[str, str, str], _Plan] = LRUCache(4096)
+        self._plans: dict[tuple[str, str, str], _Plan] = {}
 
     def user_rules(self, wire: str, kind: str, name: str) -> tuple[UserRule, ...]:
         """The ``user.*`` mappings of an event, for the sealer."""
@@ -153,6 +152,8 @@ class Program:
         key = (wire, kind, name)
         plan = self._plans.get(key)
         if plan is None:
+            if len(self._plans) >= _MEMO:
+                self._plans.clear()
             plan = self._plans[key] = self._resolve(wire, kind, name)
         return plan
 

@@ -140,7 +140,9 @@ class SqliteSpool:
             group.records += records
             group.size += size
         if fresh:
-            writer.tokens.put(None)
+            # Told at the end of this turn of the loop: every request that is ready now joins the group, and the writer wakes once
+            # for all of them instead of fighting the loop for the interpreter.
+            self._loop.call_soon(writer.tokens.put, None)
         return group.future
 
     def _committed(self, segments: list[Segment], totals: Counter[Total], group: Group | None, jobs: list[Job]) -> None:
