@@ -21,6 +21,8 @@ _COMMANDS = {
     "demo": "Run gateway, demo shop and TikTok sandbox together.",
     "version": "Print the version.",
 }
+_HIDDEN = frozenset({"shop"})
+"""Commands that other commands start."""
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration has problems."
 
@@ -32,7 +34,7 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in _COMMANDS and cmd_name not in _HIDDEN:
             return None
         command: click.Command = import_module(f"gateway.cli.{cmd_name.replace('-', '_')}").command
         return command
