@@ -14,9 +14,14 @@ MAX_NAME = 100
 MAX_ID = 256
 MAX_TEXT = 8192
 MAX_EVENTS = 500
+MAX_USER_AGENT = 1024
 _LATEST_S = 4_102_444_800.0  # 2100-01-01: what is later is no time of an event
 _MILLISECONDS_FROM = 100_000_000_000.0  # 1973 in milliseconds, the year 5138 in seconds
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER = re.compile(r"\d{1,7}(?:\.\d{1,9})?|\d{9,16}(?:\.\d{1,9})?", re.ASCII)
+_MAX_CATEGORIES = 32
+_MAX_CATEGORY = 64
+_ALWAYS_READ = frozenset({"marketing", "advertising"})
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "email": ("email", "Email", "e_mail", "e-mail", "emailAddress", "email_address", "sha256_email", "hashed_email", "hashedEmail", "email_sha256", "em"),
@@ -46,6 +51,8 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
     kind = type(value)
     if kind is str:
         return value if len(value) <= limit else ""
+    if value is None:
+        return ""
     if kind is int:
         return str(value)
     if kind is float and value == value and abs(value) < 1e300:  # noqa: PLR0124 - NaN is the only value that is not itself
@@ -55,8 +62,13 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
 
 def identifier(value: Any) -> str:
     """An id: trimmed text of at most 256 characters without control characters, else ``''``."""
+    # Nearly every id is printable, and that test costs a tenth of a search; joiners and no-break spaces are not, and are allowed.
+    if type(value) is str and len(value) <= MAX_ID and value.isprintable():
+        return value.strip()
+    if value is None:
+        return ""
     found = text(value, MAX_ID)
-    return "" if not found or _CONTROL.search(found) else found.strip()
+    return "" if _CONTROL.search(found) else found.strip()
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -73,7 +85,7 @@ def name(value: Any) -> str:
     found = value.strip()
     if not found:
         raise BadInput(Reason.MISSING_NAME, "the event has no name")
-    if len(found) > MAX_NAME or _CONTROL.search(found):
+    if len(found) > MAX_NAME or (not found.isprintable() and _CONTROL.search(found)):
         raise BadInput(Reason.INVALID_NAME, f"the event's name must have at most {MAX_NAME} characters and no control characters")
     return found
 
@@ -82,44 +94,64 @@ def time(value: Any) -> float | None:
     """Unix seconds from ISO 8601, seconds or milliseconds; None if absent. Raises BadInput ``invalid_time`` for anything else."""
     if value is None or value == "":
         return None
-    seconds: float | None = None
-    if type(value) is str:
-        try:
-            moment = datetime.fromisoformat(value.strip())
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            try:
-                seconds = float(value)
-            except ValueError:
-                seconds = None
-    elif type(value) in {int, float}:
-        seconds = float(value)
-    if seconds is not None and seconds >= _MILLISECONDS_FROM:
-        seconds /= 1000.0
-    if seconds is None or not 0 < seconds < _LATEST_S:
+    seconds = _seconds(value)
+    if seconds is None:
         raise BadInput(
             Reason.INVALID_TIME, "the event's time is neither ISO 8601 nor Unix seconds or milliseconds of this century"
         )
     return seconds
 
 
+def optional_time(value: Any) -> float | None:
+    """The same for a time that an event can do without: unusable is as good as absent."""
+    return _seconds(value) if value else None
+
+
+def _seconds(value: Any) -> float | None:
+    seconds: float | None = None
+    if type(value) is str:
+        value = value.strip()
+        # Digits first: 1712121212000 is also a valid ISO 8601 time, of the year 1712. Eight digits are a date.
+        if _NUMBER.fullmatch(value):
+            seconds = float(value)
+        else:
+            try:
+                moment = datetime.fromisoformat(value)
+                seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+            except (ValueError, OverflowError):
+                return None
+    elif type(value) in {int, float}:
+        seconds = float(value)
+    if seconds is None:
+        return None
+    if seconds >= _MILLISECONDS_FROM:
+        seconds /= 1000.0
+    return seconds if 0 < seconds < _LATEST_S else None
+
+
 _GRANTS: dict[Any, bool] = {
     True: True, False: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
 }  # fmt: skip
 """Spellings of a decision; 1 and 0 equal True and False."""
+_DECISIONS = frozenset({bool, int, str})
 
 
 def consent(value: Any) -> dict[str, bool] | None:
-    """``{category: granted}`` from an object of booleans or granted/denied; None where it says nothing."""
+    """``{category: granted}`` from an object of booleans or granted/denied; None where it says nothing.
+
+    Decisions are remembered by what is returned here, so it is bounded: about 32 categories of 64 characters.
+    """
     if type(value) is not dict:
         return None
     nested = value.get("categoryPreferences")
     source = nested if type(nested) is dict else value
-    found = {
-        category.lower(): _GRANTS[granted]
-        for category, granted in source.items()
-        if type(granted) in {bool, int, str} and granted in _GRANTS and len(category) <= MAX_ID
-    }
+    found: dict[str, bool] = {}
+    for category, granted in source.items():
+        if type(granted) in _DECISIONS and granted in _GRANTS and len(category) <= _MAX_CATEGORY:
+            key = category.lower()
+            if len(found) < _MAX_CATEGORIES or key in _ALWAYS_READ:
+                # Two spellings of one category: a denial beats a grant.
+                found[key] = _GRANTS[granted] and found.get(key, True)
     return found or None
 
 

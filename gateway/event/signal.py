@@ -17,6 +17,9 @@ _PAGE_NAMES = frozenset({"page", "pageview", "page_view", "page view", "pageview
 _CONTEXT_APART = frozenset({
     "page", "ip", "userAgent", "user_agent", "traits", "user", "consent", "consent_mode", "gcs", "locale", "ttclid", "ttp", "ad", "pixel",
 })  # fmt: skip
+_PAGE_URL_KEYS = ("page_location", "$current_url", "url")
+_NOTHING: dict[str, Any] = {}
+"""Stands for an absent object; never written to."""
 
 
 def parse(doc: Any, kind: str | None) -> Parsed:
@@ -24,7 +27,7 @@ def parse(doc: Any, kind: str | None) -> Parsed:
 
     Raises BadInput ``wrong_shape`` or ``too_many_events`` for the body as a whole.
     """
-    envelope: dict[str, Any] = {}
+    envelope: dict[str, Any] = _NOTHING
     if type(doc) is dict:
         batch = doc.get("batch")
         if batch is None:
@@ -37,96 +40,144 @@ def parse(doc: Any, kind: str | None) -> Parsed:
         raise BadInput(Reason.WRONG_SHAPE, 'expected one event, an array of events or {"batch": [...]}')
     if len(items) > fields.MAX_EVENTS:
         raise BadInput(Reason.TOO_MANY_EVENTS, f"{len(items)} events in one request; send at most {fields.MAX_EVENTS}")
-    parsed = Parsed([], key=_key(envelope) if envelope else "")
+    parsed = Parsed([], [], _key(envelope) if envelope else "")
+    sent_at = fields.optional_time(envelope.get("sentAt")) if envelope else None
+    context = _object(envelope.get("context")) if envelope else _NOTHING
     forced = _KINDS.get(kind) if kind else None
     for index, item in enumerate(items):
         if type(item) is not dict:
             parsed.rejected.append(Rejection(index, Reason.WRONG_SHAPE, "an event must be an object"))
             continue
+        if not parsed.key:
+            # Read from unusable events too: they are then counted for their own pipeline.
+            parsed.key = _key(item)
         try:
-            event = _event(item, envelope, forced)
+            parsed.events.append(_event(item, context, sent_at, forced))
         except BadInput as error:
             parsed.rejected.append(Rejection(index, error.reason, error.detail))
-            continue
-        parsed.events.append(event)
-        if not parsed.key:
-            parsed.key = _key(item)
     return parsed
 
 
 def parse_consent(doc: Any) -> tuple[dict[str, bool], str, str]:
     """``{"consent": {…}, "anonymousId"?, "writeKey"?}`` → (categories, anonymous id, key). Raises BadInput ``wrong_shape``."""
-    body = fields.mapping(doc)
-    categories = fields.consent(body.get("consent")) or fields.consent(fields.mapping(body.get("context")).get("consent"))
+    body = _object(doc)
+    categories = fields.consent(body.get("consent")) or fields.consent(_object(body.get("context")).get("consent"))
     if not categories:
         raise BadInput(Reason.WRONG_SHAPE, 'expected {"consent": {"marketing": false}}')
-    return categories, fields.identifier(body.get("anonymousId")), _key(body)
+    return categories, fields.identifier(body.get("anonymousId") or body.get("anonymous_id")), _key(body)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else _NOTHING
 
 
 def _key(source: dict[str, Any]) -> str:
-    return fields.identifier(source.get("writeKey") or source.get("pipelineKey") or source.get("pipeline_key"))
+    found = source.get("writeKey") or source.get("pipelineKey") or source.get("pipeline_key")
+    return fields.identifier(found) if found else ""
 
 
-def _event(item: dict[str, Any], envelope: dict[str, Any], forced: str | None) -> Event:
+def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at: float | None, forced: str | None) -> Event:
+    # Hot: once per event. What is absent is told by a truth test, so that only what is there costs a call.
     get = item.get
-    kind = forced or get("type") or ("track" if "event" in item else None)
-    if kind not in _TYPES:
+    kind = forced or get("type") or ("track" if "event" in item else "")
+    if type(kind) is not str or kind not in _TYPES:
         raise BadInput(Reason.WRONG_SHAPE, 'an event needs a "type" of track, page, identify or group, or an "event" name')
-    properties = fields.mapping(get("properties"))
-    context = fields.mapping(get("context") or envelope.get("context"))
+    properties = _object(get("properties"))
+    context = _object(get("context")) or shared_context
     if kind == "track":
         found = fields.name(get("event") or get("name"))
         if found.lower() in _PAGE_NAMES:
-            kind, found = "page", "page"
+            kind = found = "page"
     else:
         found = kind
-    traits = fields.mapping(get("traits") or context.get("traits"))
-    user = fields.mapping(get("user") or context.get("user"))
+    traits = _object(get("traits")) or _object(context.get("traits"))
+    user = _object(get("user")) or _object(context.get("user"))
     who: dict[str, Any] = {}
     if user:
-        fields.identity(who, user, fields.TRAIT_KEYS)
+        _identify(who, user)
     if traits:
-        fields.identity(who, traits, fields.TRAIT_KEYS)
-        if address := fields.mapping(traits.get("address")):
-            fields.identity(who, address, fields.TRAIT_KEYS)
+        _identify(who, traits)
     if properties:
         fields.identity(who, properties, fields.PERSON_KEYS)
-    ad = fields.mapping(context.get("ad"))
+    identifier = fields.identifier
+    event_id = get("event_id") or get("messageId") or get("eventId") or properties.get("event_id")
+    sent_at = get("sentAt")
+    user_id = get("userId") or get("user_id")
+    anonymous_id = get("anonymousId") or get("anonymous_id")
     event = Event(
         Wire.SIGNAL,
         kind,
         found,
-        fields.identifier(get("event_id") or get("messageId") or get("eventId") or properties.get("event_id")),
+        identifier(event_id) if event_id else "",
         fields.time(get("timestamp") or get("originalTimestamp")),
-        fields.time(get("sentAt") or envelope.get("sentAt")),
-        fields.identifier(get("userId")),
-        fields.identifier(get("anonymousId")),
+        fields.optional_time(sent_at) if sent_at else shared_sent_at,
+        identifier(user_id) if user_id else "",
+        identifier(anonymous_id) if anonymous_id else "",
         who,
         traits,
         properties,
+        _page(kind, context, properties),
     )
-    event.page = _page(kind, context, properties)
-    event.consent = fields.consent(context.get("consent"))
-    event.consent_mode = fields.identifier(context.get("consent_mode") or context.get("gcs"))
-    event.locale = fields.identifier(context.get("locale") or user.get("locale"))
-    event.ttclid = fields.text(context.get("ttclid") or ad.get("ttclid") or properties.get("ttclid") or user.get("ttclid"))
-    event.ttp = fields.identifier(context.get("ttp") or user.get("ttp"))
-    event.ip = fields.identifier(context.get("ip") or user.get("ip"))
-    event.user_agent = fields.text(context.get("userAgent") or context.get("user_agent") or user.get("user_agent"), 1024)
-    if "pixel" in context:
-        event.pixel_codes = fields.pixel_codes(context["pixel"])
-    event.context = {key: value for key, value in context.items() if key not in _CONTEXT_APART}
-    if kind == "group" and (group := fields.identifier(get("groupId"))):
-        event.context["groupId"] = group
-    if kind == "page" and (title := fields.text(get("name"), fields.MAX_NAME)):
-        event.context["name"] = title
+    ttclid = properties.get("ttclid") or user.get("ttclid")
+    if context:
+        for key in context:
+            if key in _CONTEXT_APART:
+                _apart(event, context)
+                break
+        event.context = {key: value for key, value in context.items() if key not in _CONTEXT_APART}
+    if user:
+        _from_user(event, user)
+    if ttclid and not event.ttclid:
+        event.ttclid = fields.text(ttclid)
+    if kind == "group" and (group := identifier(get("groupId") or get("group_id"))):
+        event.context = {**event.context, "groupId": group}
+    elif kind == "page" and (title := fields.text(get("name"), fields.MAX_NAME)):
+        event.context = {**event.context, "name": title}
     return event
 
 
+def _identify(who: dict[str, Any], person: dict[str, Any]) -> None:
+    fields.identity(who, person, fields.TRAIT_KEYS)
+    address = person.get("address")
+    if type(address) is dict:
+        fields.identity(who, address, fields.TRAIT_KEYS)
+
+
+def _apart(event: Event, context: dict[str, Any]) -> None:
+    """Those parts of the context that have a field of their own."""
+    get = context.get
+    if consent := get("consent"):
+        event.consent = fields.consent(consent)
+    if mode := get("consent_mode") or get("gcs"):
+        event.consent_mode = fields.identifier(mode)
+    if locale := get("locale"):
+        event.locale = fields.identifier(locale)
+    ad = _object(get("ad"))
+    if ttclid := get("ttclid") or ad.get("ttclid") or ad.get("callback"):
+        event.ttclid = fields.text(ttclid)
+    if ttp := get("ttp"):
+        event.ttp = fields.identifier(ttp)
+    if ip := get("ip"):
+        event.ip = fields.identifier(ip)
+    if user_agent := get("userAgent") or get("user_agent"):
+        event.user_agent = fields.text(user_agent, fields.MAX_USER_AGENT)
+    if pixel := get("pixel"):
+        event.pixel_codes = fields.pixel_codes(pixel)
+
+
+def _from_user(event: Event, user: dict[str, Any]) -> None:
+    """What TikTok's ``user`` object says besides who it is, where the context did not."""
+    event.locale = event.locale or fields.identifier(user.get("locale"))
+    event.ttp = event.ttp or fields.identifier(user.get("ttp"))
+    event.ip = event.ip or fields.identifier(user.get("ip"))
+    event.user_agent = event.user_agent or fields.text(user.get("user_agent"), fields.MAX_USER_AGENT)
+
+
 def _page(kind: str, context: dict[str, Any], properties: dict[str, Any]) -> dict[str, str]:
-    page = fields.page(context.get("page"))
+    given = context.get("page")
+    page = fields.page(given) if given else {}
     if "url" not in page:
-        for key in ("page_location", "$current_url", "url"):
+        for key in _PAGE_URL_KEYS:
             # "url" among a product's properties is the product's; only a page view's is the page's.
             value = properties.get(key)
             if type(value) is str and value and len(value) <= fields.MAX_TEXT and (key != "url" or kind == "page"):
