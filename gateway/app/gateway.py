@@ -259,11 +259,10 @@ def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:
     """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
     settings = loaded.settings
     sound = {integration.id for integration in settings.integrations}
-    pipelines = [
-        pipeline for pipeline in settings.pipelines if not pipeline.integrations or sound.intersection(pipeline.integrations)
-    ]
-    off = [name for name in loaded.off if name.startswith(("pipelines", "integrations"))]
-    return compile_catalogue(pipelines, settings.integrations, phone_key, off)
+    served = [each for each in settings.pipelines if not each.integrations or sound.intersection(each.integrations)]
+    off = {name for name in loaded.off if name.startswith(("pipelines", "integrations"))}
+    off |= {f"pipelines.{each.id}" for each in settings.pipelines if each not in served}
+    return compile_catalogue(served, settings.integrations, phone_key, off)
 
 
 async def _purge(spool: Spool, owner: str, reason: Reason) -> None:

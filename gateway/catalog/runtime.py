@@ -62,12 +62,13 @@ class Catalogue:
     """All pipelines and integrations of one configuration."""
 
     def __init__(self, pipelines: Sequence[Pipeline], integrations: Sequence[Integration], off: Collection[str] = ()) -> None:
-        """``off`` names declared entries that are missing here because their configuration is broken."""
+        """``off`` names declared entries (``pipelines.<id>``, ``integrations.<id>``) that are missing here: their configuration is broken."""
         self.pipelines = tuple(pipelines)
         self.integrations = {integration.id: integration for integration in integrations}
         self._by_key = {pipeline.settings.key: pipeline for pipeline in pipelines}
         self._with_domains = [pipeline for pipeline in pipelines if pipeline.settings.domains]
-        self._only = pipelines[0] if len(pipelines) == 1 and not off else None
+        self._lacks_pipelines = any(name.startswith("pipelines") for name in off)
+        self._only = pipelines[0] if len(pipelines) == 1 and not self._lacks_pipelines else None
         self.off = frozenset(off)
         """While it is not empty, a lane without an integration may belong to one that is off: its queue waits."""
 
@@ -93,7 +94,7 @@ class Catalogue:
         )
 
     def _may_be_off(self) -> None:
-        if self.off:
+        if self._lacks_pipelines:
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "a part of the configuration has problems; see the log", 30)
 
     def lanes(self) -> list[str]:
