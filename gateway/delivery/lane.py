@@ -119,8 +119,11 @@ class LaneWorker:
                     task = spawn(self._deliver(records, integration), f"deliver {self.lane}")
                     self._in_flight.add(task)
                     task.add_done_callback(self._landed)
-                elif self._stopping and not self._in_flight:
-                    break
+                elif self._stopping:
+                    if not self._in_flight:
+                        break
+                    # neither the lease nor anything else need yield here: without this wait the loop spins and nothing lands
+                    await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
         except SpoolUnavailable as error:
             _log.warning("spool is not available to delivery", extra={"lane": self.lane, "reason": error.reason})
             await asyncio.sleep(1.0)
