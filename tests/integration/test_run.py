@@ -1,0 +1,276 @@
+"""``ttgateway run`` as a real process: serves, collects, delivers, fails safe, reloads, drains."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+from whole import CONFIG, Whole, purchase, whole
+
+from gateway.spool.lock import DirectoryLock
+
+
+@pytest.fixture
+async def around(tmp_path: Path) -> AsyncIterator[Whole]:
+    """Site, sandbox, and a gateway to be started."""
+    async with whole(tmp_path) as surroundings:
+        yield surroundings
+
+
+def value(metrics: str, name: str) -> float:
+    """The value of the one sample that starts with ``name``."""
+    found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", metrics, re.MULTILINE)
+    assert len(found) == 1, (name, found)
+    return float(found[0])
+
+
+async def test_the_site_is_served_and_an_event_reaches_tiktok(around: Whole) -> None:
+    await around.start()
+    assert await around.get("/any/page") == (200, b"page /any/page")
+    status, body, _ = await around.post(purchase("order-1"))
+    assert (status, body["accepted"]) == (200, 1)
+    (entry,) = await around.until(around.received)
+    assert entry["accepted"]
+    assert entry["event"]["event"] == "Purchase"
+    assert entry["event"]["event_id"] == "order-1"
+    assert entry["event_source_id"] == "C4ABCDEF1234567890AB"
+    metrics = await around.metrics()
+    assert value(metrics, "ttgateway_config_problems") == 0
+    assert value(metrics, "ttgateway_spool_available") == 1
+    assert 'outcome="accepted",pipeline="shop"' in metrics
+
+
+async def test_sigterm_finishes_what_was_accepted(around: Whole) -> None:
+    await around.start()
+    await around.faults(latency_ms=100)
+    ids = [f"order-{n}" for n in range(40)]
+    answers = await asyncio.gather(*(around.post(purchase(event_id)) for event_id in ids))
+    assert {status for status, _, _ in answers} == {200}
+    around.send(signal.SIGTERM)
+    assert await around.ended() == 0
+    assert sorted(await around.received_ids()) == sorted(ids)
+    assert [line["records_left"] for line in around.logs() if line["message"] == "drained"] == [0]
+
+
+async def test_what_cannot_be_flushed_is_delivered_after_the_next_start(around: Whole) -> None:
+    around.write(CONFIG, **{"grace: 10s": "grace: 1s"})
+    await around.start()
+    await around.faults(code=50000)
+    await around.post(purchase("kept"))
+    around.send(signal.SIGTERM)
+    assert await around.ended() == 0
+    assert [line["records_left"] for line in around.logs() if line["message"] == "drained"] == [1]
+    await around.faults()
+    await around.start()
+    assert await around.until(around.received_ids) == ["kept"]
+
+
+async def test_while_draining_it_is_not_ready_but_still_serves(around: Whole) -> None:
+    around.write(CONFIG, **{"delay: 0s": "delay: 30s"})
+    await around.start()
+    around.send(signal.SIGTERM)
+
+    async def not_ready() -> bool:
+        return not await around.is_ready()
+
+    await around.until(not_ready)
+    async with around.session.get(f"http://127.0.0.1:{around.edge}/x") as answer:
+        assert answer.status == 200
+        assert answer.headers["Connection"] == "close"
+    around.send(signal.SIGTERM)  # the second one does not wait for the delay
+    assert await around.ended() == 0
+
+
+async def test_the_drain_command_waits_until_it_is_drained(around: Whole) -> None:
+    await around.start()
+    await around.post(purchase("before-drain"))
+    drain = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "drain", "-c", str(around.config), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await asyncio.wait_for(drain.communicate(), 20)
+    assert (drain.returncode, out) == (0, b"drained\n")
+    assert await around.received_ids() == ["before-drain"]
+    assert not await around.is_ready()
+    around.send(signal.SIGTERM)
+    assert await around.ended() == 0
+
+
+async def collects_503(around: Whole) -> None:
+    """The site is served and ready; collecting is off, and says when to come back."""
+    assert await around.get("/page") == (200, b"page /page")
+    status, body, headers = await around.post(purchase("refused"))
+    assert (status, body["error"]["reason"]) == (503, "spool_unavailable")
+    assert int(headers["Retry-After"]) > 0
+    assert await around.is_ready()
+
+
+def problems(around: Whole) -> str:
+    """What the log complains of."""
+    return "\n".join(str(line.get("problem", "")) for line in around.logs() if line["level"] in {"error", "critical"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("${{file:{state}/token}}", "${{file:{state}/nowhere}}", "nowhere does not exist"),
+        ("${{file:{state}/token}}", "${{env:TTGATEWAY_UNSET}}", "TTGATEWAY_UNSET is not set"),
+        ("pixel_code: C4ABCDEF1234567890AB", "pixle_code: C4", "did you mean pixel_code?"),
+        ("key: dk_live_shop", "kye: dk_live_shop", "did you mean key?"),
+        ("max_bytes: 64MiB", "max_bytes: many", "expected a size"),
+        ("pipelines:", "consent: {{default: maybe}}\npipelines:", "expected 'deny' or 'grant'"),
+        ("pipelines:", "cookies: {{make_ttp: maybe}}\npipelines:", "expected true or false"),
+        ("pipelines:", "extra: 1\npipelines: 7\nignored:", "expected a list"),
+        ('path: "{state}/spool"', 'path: "{state}/token/spool"', "Not a directory"),
+    ],
+)
+async def test_any_other_fault_serves_the_site_and_collects_503(around: Whole, old: str, new: str, complaint: str) -> None:
+    around.write(CONFIG, **{old: new})
+    await around.start()
+    await collects_503(around)
+    assert complaint in problems(around)
+    metrics = await around.metrics()
+    assert value(metrics, "ttgateway_config_problems") > 0 or value(metrics, "ttgateway_spool_available") == 0
+
+
+async def test_a_locked_spool_serves_the_site_and_collects_once_it_is_free(around: Whole) -> None:
+    spool = around.state / "spool"
+    spool.mkdir()
+    lock = DirectoryLock(spool)
+    await around.start()
+    await collects_503(around)
+    assert "another process uses the spool" in problems(around)
+    lock.release()
+
+    async def collects() -> bool:
+        status, _, _ = await around.post(purchase("after-the-lock"))
+        return status == 200
+
+    await around.until(collects)
+    assert "after-the-lock" in await around.until(around.received_ids)
+
+
+async def test_a_newer_spool_is_left_untouched(around: Whole) -> None:
+    await around.start()
+    around.send(signal.SIGTERM)
+    await around.ended()
+    (database,) = (around.state / "spool").glob("*.db")
+    connection = apsw.Connection(str(database))
+    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA user_version=999")
+    connection.close()
+    before = database.read_bytes()
+    await around.start()
+    await collects_503(around)
+    assert "schema 999" in problems(around)
+    assert database.read_bytes() == before
+
+
+async def test_a_broken_neighbour_leaves_the_others_on(around: Whole) -> None:
+    around.write(
+        CONFIG + "  - {{id: broken, pixel_code: C5, access_token: '${{file:/nowhere}}'}}\n",
+        **{"[tiktok-shop]": "[tiktok-shop, broken]"},
+    )
+    await around.start()
+    status, body, _ = await around.post(purchase("to-the-sound-one"))
+    assert (status, body["accepted"]) == (200, 1)
+    assert await around.until(around.received_ids) == ["to-the-sound-one"]
+
+
+async def test_the_queue_of_a_broken_integration_waits(around: Whole) -> None:
+    await around.start()
+    await around.faults(code=50000)
+    await around.post(purchase("waits"))
+    await around.kill()
+    around.write(CONFIG, **{"${{file:{state}/token}}": "${{file:{state}/nowhere}}"})
+    await around.start()
+    await around.faults()
+    metrics = await around.metrics()
+    assert 'ttgateway_spool_records{integration="tiktok-shop"} 1.0' in metrics
+    assert 'ttgateway_dead_letters{integration="tiktok-shop"} 0.0' in metrics
+    (around.state / "nowhere").write_text("access-token-2")  # the secret is mounted late
+    assert await around.until(around.received_ids) == ["waits"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("upstream:", "upsteam:"),
+        ('listen: "127.0.0.1:{ops}"', "listen: nonsense"),
+        ("version: 1", "version: [1"),
+        ("{{listen: \"127.0.0.1:{edge}\"", "{{listen: '${{env:TTGATEWAY_UNSET}}'"),
+    ],
+)  # fmt: skip
+async def test_an_unusable_edge_or_ops_does_not_start(around: Whole, old: str, new: str) -> None:
+    around.write(CONFIG, **{old: new})
+    await around.start(ready=False)
+    assert await around.ended() == 78
+    assert all(line["problem"].startswith(str(around.config)) for line in around.logs())
+
+
+async def test_a_taken_port_ends_with_a_word(around: Whole) -> None:
+    around.edge = around.site
+    around.write(CONFIG)
+    await around.start(ready=False)
+    assert await around.ended() == 1
+    assert "address already in use" in around.logs()[-1]["problem"]
+
+
+async def reloaded(around: Whole, success: float) -> None:
+    """Wait for a reload that ended so."""
+    around.send(signal.SIGHUP)
+
+    async def told() -> bool:
+        return value(await around.metrics(), "ttgateway_config_reload_success") == success
+
+    await around.until(told)
+
+
+async def test_a_bad_new_file_keeps_the_old_one_and_a_good_one_is_taken(around: Whole) -> None:
+    await around.start()
+    around.write(CONFIG, **{"key: dk_live_shop": "kye: dk_other"})
+    await reloaded(around, 0)
+    assert "did you mean key?" in problems(around)
+    assert (await around.post(purchase("old-key", writeKey="dk_live_shop")))[0] == 200
+    around.write(CONFIG, **{"key: dk_live_shop": "key: dk_other"})
+    await reloaded(around, 1)
+    assert (await around.post(purchase("gone-key", writeKey="dk_live_shop")))[0] == 401
+    assert (await around.post(purchase("new-key", writeKey="dk_other")))[0] == 200
+
+
+async def test_reload_changes_consent_rules_without_a_restart(around: Whole) -> None:
+    await around.start()
+    silent = purchase("silent", context={})
+    assert (await around.post(silent))[1]["filtered"] == 1
+    around.write(CONFIG + "consent: {{default: grant}}\n")
+    await around.until(lambda: _accepts(around, silent))  # noticed by itself, without a signal
+
+
+async def _accepts(around: Whole, event: dict[str, object]) -> bool:
+    return bool((await around.post(event))[1]["accepted"] == 1)
+
+
+async def test_a_rotated_token_is_used_without_a_restart(around: Whole) -> None:
+    (around.state / "token").write_text("revoked")
+    await around.start()
+    await around.post(purchase("before-rotation"))
+
+    async def suspended() -> bool:
+        return "40105" in around.log_file.read_text()
+
+    await around.until(suspended)
+    (around.state / "token").write_text("access-token-2\n")
+    assert "before-rotation" in await around.until(around.received_ids)
+
+
+async def test_logs_are_json_lines(around: Whole) -> None:
+    await around.start()
+    around.send(signal.SIGTERM)
+    await around.ended()
+    lines = [json.loads(line) for line in around.log_file.read_text().splitlines()]
+    assert [line["message"] for line in lines][-1] == "ended"
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
