@@ -19,6 +19,7 @@ _LATEST_S = 4_102_444_800.0  # 2100-01-01: what is later is no time of an event
 _MILLISECONDS_FROM = 100_000_000_000.0  # 1973 in milliseconds, the year 5138 in seconds
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NUMBER = re.compile(r"\d{1,7}(?:\.\d{1,9})?|\d{9,16}(?:\.\d{1,9})?", re.ASCII)
+_NUMBERS = frozenset({int, float})
 _MAX_CATEGORIES = 32
 _MAX_CATEGORY = 64
 _ALWAYS_READ = frozenset({"marketing", "advertising"})
@@ -108,22 +109,19 @@ def optional_time(value: Any) -> float | None:
 
 
 def _seconds(value: Any) -> float | None:
-    seconds: float | None = None
     if type(value) is str:
         value = value.strip()
         # Digits first: 1712121212000 is also a valid ISO 8601 time, of the year 1712. Eight digits are a date.
-        if _NUMBER.fullmatch(value):
-            seconds = float(value)
-        else:
+        if not _NUMBER.fullmatch(value):
             try:
                 moment = datetime.fromisoformat(value)
                 seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
             except (ValueError, OverflowError):
                 return None
-    elif type(value) in {int, float}:
-        seconds = float(value)
-    if seconds is None:
+            return seconds if 0 < seconds < _LATEST_S else None
+    elif type(value) not in _NUMBERS:
         return None
+    seconds = float(value)
     if seconds >= _MILLISECONDS_FROM:
         seconds /= 1000.0
     return seconds if 0 < seconds < _LATEST_S else None

@@ -1,7 +1,7 @@
 """The query-string image (pure): ``GET px`` and ``GET v1/pixel/{t|p}`` for pages without script and for e-mails.
 
-Law: a query is small and flat; unknown parameters are ignored, ``p.<name>`` become properties. The answer is an image whatever happens, so all
-faults come back as a :class:`Rejection`.
+Law: a query is small and flat; unknown parameters are ignored, ``p.<name>`` become properties. The answer is an image whatever the event is like, so its
+faults come back as a :class:`Rejection`; only a query that is no query at all is :class:`BadInput`.
 """
 
 from typing import Any

@@ -14,7 +14,10 @@ from gateway.event import fields, jsonbody
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
-_AUTOMATIC = frozenset({"enricham", "metadata", "click", "pf", "pagedata", "performance"})
+_BOOKKEEPING = frozenset({"enricham"})
+"""Events that carry nothing about the visitor's doing, wherever they arrive."""
+_AUTOMATIC = frozenset({"metadata", "click", "pf", "pagedata", "performance"})
+"""Automatic actions, known as such only by the path ``pixel/act``: a site may track a ``Click`` of its own."""
 _PAGE_NAMES = frozenset({"pageview", "page"})
 
 
@@ -26,21 +29,25 @@ def parse(doc: Any, *, act: bool) -> Parsed:
     parsed = Parsed([])
     for index, item in enumerate(items):
         if type(item) is not dict:
-            raise BadInput(Reason.WRONG_SHAPE, "expected the pixel's JSON object")
+            if items is not doc:
+                raise BadInput(Reason.WRONG_SHAPE, "expected the pixel's JSON object")
+            parsed.rejected.append(Rejection(index, Reason.WRONG_SHAPE, "an event must be an object"))
+            continue
+        parsed.key = parsed.key or fields.identifier(item.get("writeKey") or item.get("pipelineKey"))
         try:
             event = _event(item)
         except BadInput as error:
             parsed.rejected.append(Rejection(index, error.reason, error.detail))
             continue
-        if event.name.lower() in _AUTOMATIC or (act and item.get("is_auto") is True):
+        named = event.name.lower()
+        if named in _BOOKKEEPING or (act and named in _AUTOMATIC):
             parsed.rejected.append(Rejection(index, Reason.AUTOMATIC_EVENT, "an automatic action of the pixel, not a conversion"))
             continue
         parsed.events.append(event)
-        parsed.key = parsed.key or fields.identifier(item.get("writeKey") or item.get("pipelineKey"))
     return parsed
 
 
-def parse_message(message: str) -> Parsed:
+def parse_message(message: str, *, act: bool = False) -> Parsed:
     """The GET form: ``analytics_message`` holds the same JSON in base64 (standard or URL-safe, padded or not)."""
     text = unquote(message).replace(" ", "+").replace("-", "+").replace("_", "/")
     if len(text) > 64 * 1024:
@@ -48,8 +55,8 @@ def parse_message(message: str) -> Parsed:
     try:
         body = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise BadInput(Reason.INVALID_ENCODING, "analytics_message is not base64") from None
-    return parse(jsonbody.load(body), act=False)
+        raise BadInput(Reason.WRONG_SHAPE, "analytics_message is not base64") from None
+    return parse(jsonbody.load(body), act=act)
 
 
 def _event(item: dict[str, Any]) -> Event:
@@ -77,6 +84,6 @@ def _event(item: dict[str, Any]) -> Event:
         locale=fields.identifier(context.get("locale") or user.get("locale")),
         ttclid=fields.text(ad.get("ttclid") or ad.get("callback")),
         ttp=fields.identifier(user.get("ttp") or context.get("ttp")),
-        user_agent=fields.text(context.get("userAgent"), 1024),
+        user_agent=fields.text(context.get("userAgent") or context.get("user_agent"), fields.MAX_USER_AGENT),
         pixel_codes=fields.pixel_codes(context.get("pixel")),
     )
