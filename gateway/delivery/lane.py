@@ -108,11 +108,12 @@ class LaneWorker:
         """Until stopped: then what is due has been delivered, or given back."""
         try:
             while True:
+                busy = bool(self._in_flight)
                 integration = await self._ready()
                 if integration is None:
-                    if self._stopping:
+                    if self._stopping and not busy:
                         break
-                    continue
+                    continue  # at its limit: what lands makes room for the rest of the flush
                 records = await self._lease()
                 if records:
                     self._circuit.sent()

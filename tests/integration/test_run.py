@@ -45,7 +45,9 @@ async def test_the_site_is_served_and_an_event_reaches_tiktok(around: Whole) -> 
     assert 'outcome="accepted",pipeline="shop"' in metrics
 
 
-async def test_sigterm_finishes_what_was_accepted(around: Whole) -> None:
+@pytest.mark.parametrize("batches", ["linger: 20ms", "linger: 20ms, max_batch: 1, in_flight: 2"], ids=["few", "many"])
+async def test_sigterm_finishes_what_was_accepted(around: Whole, batches: str) -> None:
+    around.write(CONFIG, **{"linger: 20ms": batches})
     await around.start()
     await around.faults(latency_ms=100)
     ids = [f"order-{n}" for n in range(40)]
