@@ -6,6 +6,7 @@ Change together with ``headers.py``, which tells the app what was concluded here
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,7 @@ NAMED_NETWORKS: dict[str, tuple[str, ...]] = {
 UNIX_PEER = "unix"
 """The peer of a unix socket: whoever may open the file is trusted like loopback."""
 
+_VALID_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::[0-9]{1,5})?")
 _PROTO = istr("X-Forwarded-Proto")
 _FORWARDED_HOST = istr("X-Forwarded-Host")
 _HOST = istr("Host")
@@ -48,6 +50,11 @@ class Client:
     """The host that was asked for, with port if there was one."""
     trusted: bool = False
     """Whether the connection's peer is a trusted proxy."""
+
+
+def valid_host(host: str) -> bool:
+    """A host name or address with an optional port – one, without user info or spaces."""
+    return _VALID_HOST.fullmatch(host) is not None
 
 
 def parse_network(text: str) -> list[IPNetwork]:
@@ -142,7 +149,7 @@ class Addresses:
         if trusted and named:
             address = self._from_the_right(named, nearest) if self._listed else parse_address(named)
         scheme = "https" if trusted and _last(proto).lower() in {"https", "wss"} else "http"
-        if trusted and forwarded_host:
+        if trusted and valid_host(_last(forwarded_host)):
             host = _last(forwarded_host)
         return Client(
             ip=str(address) if address else "",

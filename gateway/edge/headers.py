@@ -7,22 +7,29 @@ X-Forwarded-For/-Proto/-Host (and Forwarded where it was used). Change together 
 
 import re
 from collections.abc import Iterable
-from enum import IntEnum
 from functools import lru_cache
 
 from multidict import CIMultiDictProxy, istr
 
-from gateway.edge.address import Client
+from gateway.edge.address import Client, valid_host
 from gateway.edge.head import Head
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::[0-9]{1,5})?")
 _AUTHORITY = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 _PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b"upgrade", b""})
+_COMMON_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
+_NOTHING: frozenset[bytes] = frozenset()
+_BODILESS = frozenset({b"content-length"})
+CHUNKED = (b"Transfer-Encoding", b"chunked")
+CLOSE = (b"Connection", b"close")
+KEEP_ALIVE = (b"Connection", b"keep-alive")
+PRIVATE = (b"Cache-Control", b"private")
+_UPGRADE_FIELD = (b"Connection", b"Upgrade")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SHARED_CACHING = tuple(map(istr, ("Cache-Control", "Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
-_CACHE_CONTROL = _SHARED_CACHING[0]
+_CACHE_CONTROL = istr("Cache-Control")
+_SHARED_CACHING = tuple(map(istr, ("Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
+_PRIVATE = frozenset({"private", "no-store"})
 _ACCEPT, _FETCH_DEST = istr("Accept"), istr("Sec-Fetch-Dest")
 _PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
 
@@ -31,31 +38,25 @@ class Refused(Exception):  # noqa: N818 - it names what happened to the request
     """A request that could be read in two ways; the text is for the log and the answer, it quotes nothing."""
 
 
-class _Kind(IntEnum):
-    KEEP = 0
-    DROP = 1
-    CONNECTION = 2
-    FORWARDED_FOR = 3
-    FORWARDED_PROTO = 4
-    FORWARDED_HOST = 5
-    FORWARDED = 6
-    LOOKALIKE = 7
+Field = tuple[bytes, bytes]
 
+# Plain numbers: an enum's member costs a look-up per header field.
+_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE = range(8)
 
 _KINDS = {
-    b"connection": _Kind.CONNECTION,
-    b"keep-alive": _Kind.DROP,
-    b"proxy-connection": _Kind.DROP,
-    b"proxy-authenticate": _Kind.DROP,
-    b"proxy-authorization": _Kind.DROP,
-    b"te": _Kind.DROP,
-    b"trailer": _Kind.DROP,
-    b"transfer-encoding": _Kind.DROP,
-    b"upgrade": _Kind.DROP,
-    b"x-forwarded-for": _Kind.FORWARDED_FOR,
-    b"x-forwarded-proto": _Kind.FORWARDED_PROTO,
-    b"x-forwarded-host": _Kind.FORWARDED_HOST,
-    b"forwarded": _Kind.FORWARDED,
+    b"connection": _CONNECTION,
+    b"keep-alive": _DROP,
+    b"proxy-connection": _DROP,
+    b"proxy-authenticate": _DROP,
+    b"proxy-authorization": _DROP,
+    b"te": _DROP,
+    b"trailer": _DROP,
+    b"transfer-encoding": _DROP,
+    b"upgrade": _DROP,
+    b"x-forwarded-for": _FOR,
+    b"x-forwarded-proto": _PROTO,
+    b"x-forwarded-host": _FORWARDED_HOST,
+    b"forwarded": _FORWARDED,
 }
 _PROTECTED = frozenset(_KINDS) - {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"proxy-connection"} | {
     b"host",
@@ -70,13 +71,8 @@ both spellings as one."""
 def _kind(name: bytes) -> int:
     lower = name.lower()
     if b"_" in lower and lower.replace(b"_", b"-") in _PROTECTED:
-        return _Kind.LOOKALIKE
-    return _KINDS.get(lower, _Kind.KEEP)
-
-
-def valid_host(host: str) -> bool:
-    """A host name or address with an optional port – one, without user info or spaces."""
-    return _HOST.fullmatch(host) is not None
+        return _LOOKALIKE
+    return _KINDS.get(lower, _KEEP)
 
 
 def split_target(target: str, host: str) -> tuple[str, str]:
@@ -103,91 +99,97 @@ def nominated(value: bytes) -> frozenset[bytes]:
 
 def request_head(head: Head, client: Client, peer: str, *, chunked: bool, websocket: bool) -> bytes:
     """The head that the app is sent. ``peer``: address of the connection's other end, '' for a unix socket. May raise Refused."""
-    lines = [b"%b %b HTTP/1.%d\r\n" % (head.method.encode(), head.target, 1 if head.version[1] or client.host else 0)]
-    hop: frozenset[bytes] = frozenset()
-    seen: dict[int, int] = {}
-    for name, value in head.raw_headers:
-        kind = _kind(name)
+    fields: list[Field] = []
+    keep = fields.append
+    hop: frozenset[bytes] = _NOTHING
+    forwarding: dict[int, int] = {}
+    for field in head.raw_headers:
+        kind = _kind(field[0])
         if not kind:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == _Kind.DROP:
-            if websocket and name.lower() == b"upgrade":
-                lines.append(b"Connection: Upgrade\r\n%b: %b\r\n" % (name, value))
-        elif kind == _Kind.CONNECTION:
-            hop |= nominated(value)
-        elif kind == _Kind.LOOKALIKE:
+            keep(field)
+        elif kind == _CONNECTION:
+            if field[1] not in _COMMON_CONNECTION:
+                hop |= nominated(field[1])
+        elif kind == _LOOKALIKE:
             raise Refused("a field imitates a protected one by underscores")
-        elif client.trusted:
-            seen[kind] = len(lines)
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind not in seen:
-            # keeps the place and the spelling of the field that is replaced
-            seen[kind] = len(lines)
-            lines.append(name)
-    _tell(lines, seen, client, peer)
-    if hop:
-        lines = [lines[0], *(line for line in lines[1:] if line.partition(b":")[0].lower() not in hop)]
-    if chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
-
-
-def _tell(lines: list[bytes], seen: dict[int, int], client: Client, peer: str) -> None:
-    """Append to a trusted sender's forwarding fields, replace an untrusted one's, add what is missing."""
-    sender, scheme, host = peer.encode(), client.scheme.encode(), client.host.encode("utf-8", "surrogateescape")
-    at = seen.get(_Kind.FORWARDED_FOR)
-    if at is None:
-        if sender:
-            lines.append(b"X-Forwarded-For: %b\r\n" % sender)
-    elif client.trusted:
-        if sender:
-            lines[at] = b"%b, %b\r\n" % (lines[at][:-2], sender)
+        elif kind >= _FOR:
+            if client.trusted or kind not in forwarding:
+                forwarding[kind] = len(fields)
+                keep(field)
+        elif websocket and field[0].lower() == b"upgrade":
+            keep(_UPGRADE_FIELD)
+            keep(field)
+    if forwarding:
+        _tell(fields, forwarding, client, peer)
     else:
-        lines[at] = b"%b: %b\r\n" % (lines[at], sender)
-    for kind, name, value in (
-        (_Kind.FORWARDED_PROTO, b"X-Forwarded-Proto", scheme),
-        (_Kind.FORWARDED_HOST, b"X-Forwarded-Host", host),
+        fields += _introduction(peer, client.scheme, client.host)
+    if hop:
+        fields = [field for field in fields if field[0].lower() not in hop]
+    if chunked:
+        fields.append(CHUNKED)
+    # HTTP/1.0 clients become 1.1, so that the app may stream, unless they name no host, which 1.1 demands
+    minor = 1 if head.version[1] or client.host else 0
+    first = b"%b %b HTTP/1.%d" % (head.method.encode(), head.target, minor)
+    return b"\r\n".join((first, *map(b": ".join, fields), b"\r\n"))
+
+
+@lru_cache(maxsize=1024)
+def _introduction(peer: str, scheme: str, host: str) -> tuple[Field, ...]:
+    """What the app is told about a client whose request had no forwarding fields."""
+    told = (
+        (b"X-Forwarded-For", peer.encode()),
+        (b"X-Forwarded-Proto", scheme.encode()),
+        (b"X-Forwarded-Host", host.encode()),
+    )
+    return tuple(field for field in told if field[1])
+
+
+def _tell(fields: list[Field], at: dict[int, int], client: Client, peer: str) -> None:
+    """Append to a trusted sender's forwarding fields, replace an untrusted one's, add what is missing. ``at``: kind → place."""
+    sender, host = peer.encode(), client.host.encode()
+    node = b'"[%b]"' % sender if b":" in sender else sender or b"unknown"
+    for kind, name, value, appended in (
+        (_FOR, b"X-Forwarded-For", sender, True),
+        (_PROTO, b"X-Forwarded-Proto", client.scheme.encode(), False),
+        (_FORWARDED_HOST, b"X-Forwarded-Host", host, False),
+        (_FORWARDED, b"", b'for=%b;host="%b";proto=%b' % (node, host, client.scheme.encode()), True),
     ):
-        at = seen.get(kind)
-        if at is None:
-            if value:
-                lines.append(b"%b: %b\r\n" % (name, value))
+        place = at.get(kind)
+        if place is None:
+            if name and value:
+                fields.append((name, value))
         elif not client.trusted:
-            lines[at] = b"%b: %b\r\n" % (lines[at], value)
-    at = seen.get(_Kind.FORWARDED)
-    if at is not None:
-        node = b'"[%b]"' % sender if b":" in sender else sender or b"unknown"
-        element = b'for=%b;host="%b";proto=%b' % (node, host, scheme)
-        lines[at] = b"%b, %b\r\n" % (lines[at][:-2], element) if client.trusted else b"%b: %b\r\n" % (lines[at], element)
+            # the client's own spelling and place, our value
+            fields[place] = (fields[place][0], value)
+        elif appended and value:
+            fields[place] = (fields[place][0], b"%b, %b" % (fields[place][1], value))
 
 
 def response_head(
-    status: int, reason: str, raw_headers: RawHeaders, *, extra: Iterable[bytes] = (), upgrade: bool = False
+    status: int, reason: str, raw_headers: RawHeaders, extra: Iterable[Field] = (), *, upgrade: bool = False
 ) -> bytes:
-    """The head that the client is sent, ``extra`` lines (each ending in CRLF) last. ValueError if a field would end its line."""
-    lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason.encode("utf-8", "surrogateescape"))]
-    hop: frozenset[bytes] = frozenset()
-    for name, value in raw_headers:
-        kind = _kind(name)
-        if not kind:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == _Kind.DROP:
-            if upgrade and name.lower() == b"upgrade":
-                lines.append(b"Connection: Upgrade\r\n%b: %b\r\n" % (name, value))
-        elif kind == _Kind.CONNECTION:
-            hop |= frozenset(token.strip().lower() for token in value.split(b",")) - _PLAIN_CONNECTION - _PROTECTED
-        else:
-            lines.append(b"%b: %b\r\n" % (name, value))
-    if status < 200 or status == 204:
-        hop |= {b"content-length"}
+    """The head that the client is sent, ``extra`` fields last. ValueError if a field of the app would end its line early."""
+    fields: list[Field] = []
+    keep = fields.append
+    hop: frozenset[bytes] = _BODILESS if status < 200 or status == 204 else _NOTHING
+    for field in raw_headers:
+        kind = _kind(field[0])
+        if kind == _CONNECTION:
+            if field[1] not in _COMMON_CONNECTION:
+                hop |= frozenset(token.strip().lower() for token in field[1].split(b",")) - _PLAIN_CONNECTION - _PROTECTED
+        elif kind != _DROP:
+            keep(field)
+        elif upgrade and field[0].lower() == b"upgrade":
+            keep(_UPGRADE_FIELD)
+            keep(field)
     if hop:
-        lines = [lines[0], *(line for line in lines[1:] if line.partition(b":")[0].lower() not in hop)]
-    lines.extend(extra)
-    lines.append(b"\r\n")
-    block = b"".join(lines)
+        fields = [field for field in fields if field[0].lower() not in hop]
+    fields += extra
+    first = b"HTTP/1.1 %d %b" % (status, reason.encode("utf-8", "surrogateescape"))
+    block = b"\r\n".join((first, *map(b": ".join, fields), b"\r\n"))
     # The response parser is lenient: a lone CR or LF inside a field must not become a line of ours.
-    if block.count(b"\n") != block.count(b"\r\n") or block.count(b"\r") != block.count(b"\n") or block.count(b"\r\n\r\n") != 1:
+    ends = len(fields) + 2
+    if block.count(b"\n") != ends or block.count(b"\r") != ends:
         raise ValueError("a response field contains a line break")
     return block
 
@@ -198,12 +200,9 @@ def is_navigation(head: Head) -> bool:
         return False
     headers = head.headers
     destination = headers.get(_FETCH_DEST)
-    if destination is None:
-        if "text/html" not in headers.get(_ACCEPT, ""):
-            return False
-    elif destination != "document":
+    if destination != "document" and (destination is not None or "text/html" not in headers.get(_ACCEPT, "")):
         return False
-    return not any("prefetch" in headers.get(name, "") for name in _PURPOSES)
+    return not any("prefetch" in headers[name] for name in _PURPOSES if name in headers)
 
 
 def cookie_permission(status: int, headers: CIMultiDictProxy[str]) -> tuple[bool, bool]:
@@ -214,9 +213,8 @@ def cookie_permission(status: int, headers: CIMultiDictProxy[str]) -> tuple[bool
     """
     if status != 200 and status not in _REDIRECTS:
         return False, False
-    present = [name for name in _SHARED_CACHING if name in headers]
-    if not present:
-        return True, True
-    directives = {d.strip().lower() for value in headers.getall(_CACHE_CONTROL, ()) for d in value.split(",")}
-    private = bool(directives & {"private", "no-store"}) and not {"public"} & directives
-    return private, False
+    if _CACHE_CONTROL not in headers:
+        silent = not any(name in headers for name in _SHARED_CACHING)
+        return silent, silent
+    directives = {part.strip().lower() for value in headers.getall(_CACHE_CONTROL) for part in value.split(",")}
+    return not _PRIVATE.isdisjoint(directives) and "public" not in directives, False

@@ -16,10 +16,11 @@ from typing import Any
 
 from aiohttp import http_parser
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_writer import HttpVersion10, HttpVersion11
 from multidict import istr
 
 from gateway.edge import headers
-from gateway.edge.address import UNIX_PEER, Client
+from gateway.edge.address import UNIX_PEER, Client, valid_host
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.context import Context
 from gateway.edge.faults import FAULTS, Fault, error_page
@@ -35,9 +36,10 @@ IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSING = Phase
 
 _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
-_VERSIONS = frozenset({(1, 0), (1, 1)})
 _HOST, _TRANSFER_ENCODING, _CONTENT_LENGTH = istr("Host"), istr("Transfer-Encoding"), istr("Content-Length")
 _EXPECT, _UPGRADE = istr("Expect"), istr("Upgrade")
+_known_hosts: set[str] = set()
+_KNOWN_HOSTS_MAX = 256
 _STATUS_LINES: dict[int, bytes] = {}
 _TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -224,9 +226,12 @@ class EdgeProtocol(asyncio.Protocol):
         context = self._context
         fields = message.headers
         target = message.path
-        host = fields.get(_HOST, "")
+        key = context.addresses.key(self._peer, fields)
+        if key != self._who_key:
+            self._who = context.addresses.resolve(key)
+            self._who_key = key
         try:
-            path, query = self._check(message, payload, target, host)
+            path, query = self._check(message, payload, target)
         except headers.Refused as refused:
             _log.info("request refused", extra={"why": str(refused)})
             self._refuse(Fault.MALFORMED)
@@ -242,10 +247,6 @@ class EdgeProtocol(asyncio.Protocol):
         )
         self._http10 = not message.version[1]
         self._keep = not message.should_close and not context.draining
-        key = context.addresses.key(self._peer, fields)
-        if key != self._who_key:
-            self._who = context.addresses.resolve(key)
-            self._who_key = key
         self._payload = payload
         complete = payload.is_eof()
         self._phase = ANSWER if complete else BODY
@@ -262,22 +263,28 @@ class EdgeProtocol(asyncio.Protocol):
             self._pass_on(message, head, context.upstream, complete)
 
     @staticmethod
-    def _check(message: Any, payload: Any, target: str, host: str) -> tuple[str, str]:
+    def _check(message: Any, payload: Any, target: str) -> tuple[str, str]:
         """What llhttp lets pass and we do not. Returns path and query."""
-        version = message.version
-        if version not in _VERSIONS:
-            raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
-        if not (headers.valid_host(host) if version[1] or host else True):
-            raise headers.Refused("the Host field is not one host name")
-        fields = message.headers
-        if _TRANSFER_ENCODING in fields and (version[1] == 0 or fields[_TRANSFER_ENCODING].lower() != "chunked"):
-            raise headers.Refused("a Transfer-Encoding other than chunked, or one in HTTP/1.0")
+        version, fields = message.version, message.headers
+        if version is not HttpVersion11:
+            if version is not HttpVersion10:
+                raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
+            if _TRANSFER_ENCODING in fields:
+                raise headers.Refused("Transfer-Encoding in HTTP/1.0")
+        elif _TRANSFER_ENCODING in fields and fields[_TRANSFER_ENCODING].lower() != "chunked":
+            raise headers.Refused("a Transfer-Encoding other than chunked")
+        host = fields.get(_HOST)
+        if host is not None and host not in _known_hosts:
+            if not valid_host(host):
+                raise headers.Refused("the Host field is not one host name")
+            if len(_known_hosts) < _KNOWN_HOSTS_MAX:
+                _known_hosts.add(host)
         if message.upgrade and (message.method == "CONNECT" or message.chunked or not payload.is_eof() or payload.total_bytes):
             raise headers.Refused("CONNECT, or an Upgrade with a body")
         if target[0] == "/":
             path, _, query = target.partition("?")
             return path, query
-        return headers.split_target(target, host)
+        return headers.split_target(target, host or "")
 
     def _continue(self) -> None:
         """More of the body of the request in work."""

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp.http_parser import RawResponseMessage
+from multidict import istr
 
 from gateway.edge import headers
 from gateway.edge.address import Client
@@ -19,47 +20,35 @@ from gateway.edge.head import Head
 from gateway.edge.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from gateway.edge.connection import AppConnection
     from gateway.edge.context import Context
     from gateway.edge.protocol import EdgeProtocol
-    from gateway.edge.upstream import Connection, Upstream
+    from gateway.edge.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
-_CLOSE_LINE = b"Connection: close\r\n"
-_KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
+_CONTENT_LENGTH = istr("Content-Length")
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
+def _chunk(data: bytes | memoryview) -> bytes:
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
 class Exchange:
     """Lives from the request's head to the answer's last byte, or to the loss of either side."""
 
-    __slots__ = (
-        "_answer_chunked",
-        "_app",
-        "_app_closes",
-        "_began",
-        "_chunked",
-        "_client",
-        "_complete",
-        "_connecting",
-        "_context",
-        "_head",
-        "_over",
-        "_pending",
-        "_repeatable",
-        "_since",
-        "_started",
-        "_status",
-        "_until_close",
-        "_upstream",
-        "_websocket",
-        "_who",
-    )
+    # One is made per request: what most requests never change stays on the class.
+    _app: "AppConnection | None" = None
+    _connecting: asyncio.Task[Any] | None = None
+    _complete = False
+    _repeatable = False
+    _began = False
+    _over = False
+    _status = 0
+    _answer_chunked = False
+    _until_close = False
+    _app_closes = False
 
     def __init__(
         self,
@@ -79,17 +68,7 @@ class Exchange:
         self._who = who
         self._chunked = chunked
         self._websocket = websocket
-        self._app: Connection | None = None
-        self._connecting: asyncio.Task[Any] | None = None
         self._pending: list[bytes] = []
-        self._complete = False
-        self._repeatable = False
-        self._began = False
-        self._over = False
-        self._status = 0
-        self._answer_chunked = False
-        self._until_close = False
-        self._app_closes = False
         self._since = context.now
         self._started = time.perf_counter()
 
@@ -162,7 +141,7 @@ class Exchange:
             self._client.pause_upload()
         self._connecting = self._upstream.connect(self._connected, self._unreachable)
 
-    def _connected(self, app: "Connection") -> None:
+    def _connected(self, app: "AppConnection") -> None:
         self._connecting = None
         if self._over:
             app.abort()
@@ -196,7 +175,7 @@ class Exchange:
             except ValueError:
                 self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
 
-    def answered(self, message: RawResponseMessage, body: bytes, done: bool) -> None:
+    def answered(self, message: RawResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """Choose the framing, add what may be added, send the head with what is there of the body."""
         self._since = self._context.now
         self._repeatable = False
@@ -208,11 +187,11 @@ class Exchange:
         if not self._complete or self._websocket or self._until_close:
             self._client.close_after()
         if not self._client.keeps:
-            extra.append(_CLOSE_LINE)
+            extra.append(headers.CLOSE)
         elif not self._head.version[1]:
-            extra.append(_KEEP_ALIVE_LINE)
+            extra.append(headers.KEEP_ALIVE)
         try:
-            block = headers.response_head(status, message.reason, message.raw_headers, extra=extra)
+            block = headers.response_head(status, message.reason, message.raw_headers, extra)
         except ValueError:
             self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
             return
@@ -228,18 +207,18 @@ class Exchange:
         if done:
             self._finish()
 
-    def _framing(self, message: RawResponseMessage, status: int) -> list[bytes]:
-        if status in {204, 304} or "Content-Length" in message.headers:
+    def _framing(self, message: RawResponseMessage, status: int) -> list[headers.Field]:
+        if status in {204, 304} or _CONTENT_LENGTH in message.headers:
             return []
         if self._head.method == "HEAD":
-            return [_CHUNKED_LINE] if message.chunked and self._head.version[1] else []
+            return [headers.CHUNKED] if message.chunked and self._head.version[1] else []
         if self._head.version[1]:
             self._answer_chunked = True
-            return [_CHUNKED_LINE]
+            return [headers.CHUNKED]
         self._until_close = True
         return []
 
-    def _cookies(self, message: RawResponseMessage, status: int) -> list[bytes]:
+    def _cookies(self, message: RawResponseMessage, status: int) -> list[headers.Field]:
         allowed, add_private = headers.cookie_permission(status, message.headers)
         if not allowed:
             return []
@@ -248,10 +227,10 @@ class Exchange:
         except Exception:  # noqa: BLE001 - the site comes first: its page goes out whatever the collector does
             _log.exception("navigation cookies failed; the page goes out without them")
             return []
-        lines = [b"Set-Cookie: %b\r\n" % value for value in values]
-        if lines and add_private:
-            lines.append(b"Cache-Control: private\r\n")
-        return lines
+        fields = [(b"Set-Cookie", value) for value in values]
+        if fields and add_private:
+            fields.append(headers.PRIVATE)
+        return fields
 
     def body(self, data: bytes, done: bool) -> None:
         """Pass a piece of the answer on."""
@@ -263,7 +242,7 @@ class Exchange:
         if done:
             self._finish()
 
-    def switched(self, message: RawResponseMessage, tail: bytes) -> None:
+    def switched(self, message: RawResponseMessage, tail: bytes | memoryview) -> None:
         """A 101: from now on both sides are a tunnel."""
         app = self._app
         if app is None:
@@ -310,7 +289,7 @@ class Exchange:
         self._over = True
         app, self._app = self._app, None
         if app is not None:
-            app.release(reusable=self._complete and not self._app_closes and not self._websocket, method=self._head.method)
+            app.release(reusable=self._complete and not self._app_closes and not self._websocket)
         self._context.observe("proxy", self._status, time.perf_counter() - self._started)
         self._client.exchange_done()
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from aiohttp.http_parser import RawResponseMessage
 
 if TYPE_CHECKING:
+    from gateway.edge.connection import AppConnection
     from gateway.edge.context import Context
     from gateway.edge.protocol import EdgeProtocol
-    from gateway.edge.upstream import Connection
 
 
 class Tunnel:
@@ -19,7 +19,7 @@ class Tunnel:
 
     __slots__ = ("_app", "_client", "_context", "_since")
 
-    def __init__(self, client: "EdgeProtocol", app: "Connection", context: "Context") -> None:
+    def __init__(self, client: "EdgeProtocol", app: "AppConnection", context: "Context") -> None:
         self._client = client
         self._app = app
         self._context = context
@@ -72,10 +72,10 @@ class Tunnel:
     def interim(self, message: RawResponseMessage) -> None:
         """Never called after a 101."""
 
-    def answered(self, message: RawResponseMessage, body: bytes, done: bool) -> None:
+    def answered(self, message: RawResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """Never called after a 101."""
 
-    def switched(self, message: RawResponseMessage, tail: bytes) -> None:
+    def switched(self, message: RawResponseMessage, tail: bytes | memoryview) -> None:
         """Never called after a 101."""
 
     def body(self, data: bytes, done: bool) -> None:
