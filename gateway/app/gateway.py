@@ -85,7 +85,7 @@ class Gateway:
         """Listen, then get the rest going. OSError if an address cannot be had."""
         self._install_signals()
         self._announce(self._loaded)
-        self._put_in_force(compile_sound(self._loaded, self._phone_key))
+        self._put_in_force(self._compile_or_nothing())
         if "spool" not in self._loaded.off:
             self._opening = tasks.keep(self._open_spool, "open spool")
             with suppress(TimeoutError):
@@ -138,7 +138,12 @@ class Gateway:
             for problem in loaded.problems:
                 _log.error("new configuration refused; the old one stays in force", extra={"problem": str(problem)})
             return
-        catalogue = await asyncio.get_running_loop().run_in_executor(None, compile_sound, loaded, self._phone_key)
+        try:
+            catalogue = await asyncio.get_running_loop().run_in_executor(None, compile_sound, loaded, self._phone_key)
+        except Exception:  # noqa: BLE001 - as at the start: a defect in a mapping costs nothing that works
+            self._gauges.reload_ok = False
+            _log.exception("new catalogue cannot be compiled; the old one stays in force")
+            return
         self._loaded = loaded
         self._announce(loaded)
         self._collector.reconfigure(loaded.settings.consent)
@@ -155,6 +160,13 @@ class Gateway:
         _log.info("configuration reloaded")
 
     # -- inside
+
+    def _compile_or_nothing(self) -> Catalogue:
+        try:
+            return compile_sound(self._loaded, self._phone_key)
+        except Exception:  # noqa: BLE001 - a defect in a mapping must not cost the site: it is served, collect answers 503
+            _log.exception("the catalogue cannot be compiled; collect answers 503")
+            return Catalogue((), (), {"pipelines", "integrations"})
 
     def _put_in_force(self, catalogue: Catalogue) -> None:
         self.live.swap(catalogue)
@@ -212,7 +224,8 @@ class Gateway:
         self._ops = web.AppRunner(ops.create_app(self.metrics, hooks), access_log=None, shutdown_timeout=1.0)
         await self._ops.setup()
         host, port = parse_listen(self._settings.ops.listen)
-        await web.TCPSite(self._ops, host or None, port, reuse_port=self._settings.edge.reuse_port or None).start()
+        # never shared, even where the edge's port is: each instance is scraped by itself
+        await web.TCPSite(self._ops, host or None, port).start()
 
     async def _drain(self) -> None:
         drain = self._settings.drain

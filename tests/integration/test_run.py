@@ -256,6 +256,31 @@ async def _accepts(around: Whole, event: dict[str, object]) -> bool:
     return bool((await around.post(event))[1]["accepted"] == 1)
 
 
+@pytest.mark.parametrize(
+    ("section", "first"),
+    [("delivery", 200), ("spool", 503)],
+)
+async def test_a_section_that_is_mended_is_started(around: Whole, section: str, first: int) -> None:
+    around.write(CONFIG, **{f"{section}: {{{{": f"{section}: {{{{nonsense: 1, "})
+    await around.start()
+    status, _, _ = await around.post(purchase("before"))
+    assert status == first  # without delivery events are kept; without a spool they are refused
+    assert await around.received_ids() == []
+    around.write(CONFIG)
+    around.send(signal.SIGHUP)
+
+    async def collects() -> bool:
+        return (await around.post(purchase("after")))[0] == 200
+
+    await around.until(collects)
+
+    async def arrived() -> bool:
+        return "after" in await around.received_ids()
+
+    await around.until(arrived)
+    assert ("before" in await around.received_ids()) == (first == 200)
+
+
 async def test_a_rotated_token_is_used_without_a_restart(around: Whole) -> None:
     (around.state / "token").write_text("revoked")
     await around.start()
