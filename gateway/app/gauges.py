@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from gateway.catalog.runtime import Live
 from gateway.edge.listener import Listener
 from gateway.errors import SpoolUnavailable
-from gateway.spool.base import Lane, LaneStats, Spool, SpoolStats
+from gateway.lane import Lane
+from gateway.spool.base import LaneStats, Spool, SpoolStats
 from gateway.telemetry.metrics import Metrics, Sample
 
 _PATIENCE_S = 2.0

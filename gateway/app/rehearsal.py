@@ -22,10 +22,11 @@ from gateway.edge.collect import Collector
 from gateway.edge.head import Head
 from gateway.errors import BadInput
 from gateway.event import native, signal
+from gateway.lane import Lane
 from gateway.mapping import rules
 from gateway.mapping.compile import Unmapped
 from gateway.outcome import WORDS, Outcome, Reason
-from gateway.spool.base import Lane, Record
+from gateway.spool.base import Record
 from gateway.spool.memory import MemorySpool
 from gateway.telemetry.metrics import Metrics
 

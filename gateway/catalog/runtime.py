@@ -13,9 +13,9 @@ from publicsuffixlist import PublicSuffixList
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.identity.seal import Sealer
+from gateway.lane import Lane
 from gateway.mapping.compile import Program
 from gateway.outcome import Reason
-from gateway.spool.base import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Integration:
     """Empty = none; deliveries wait."""
     test_code: str
     lane: str
-    """:attr:`gateway.spool.base.Lane.key` of what is accepted now."""
+    """:attr:`gateway.lane.Lane.key` of what is accepted now."""
     consent: tuple[str, ...]
     enabled: bool
 

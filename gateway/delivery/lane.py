@@ -23,9 +23,10 @@ from gateway.delivery.retry import Circuit, backoff
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.verdict import Action, Verdict, shape
 from gateway.errors import SpoolUnavailable
+from gateway.lane import Lane
 from gateway.mapping.compile import Unmapped
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Death, Done, Lane, Record, Retry, Settlement, Spool
+from gateway.spool.base import Death, Done, Record, Retry, Settlement, Spool
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tasks import spawn
 

@@ -13,14 +13,17 @@ import orjson
 from gateway.catalog.runtime import Integration, Pipeline
 from gateway.consent.gate import Decision
 from gateway.edge import bots
-from gateway.errors import BadInput, SpoolUnavailable
+from gateway.errors import SpoolUnavailable
 from gateway.event.model import Event, Rejection
 from gateway.identity.seal import Visitor, owner
+from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Lane, NewRecord, Spool
+from gateway.spool.base import NewRecord, Spool
 from gateway.telemetry.metrics import Metrics
 
 _EVENT_ID_BYTES = 12
+_COME_BACK = frozenset({Reason.RATE_LIMITED, Reason.SPOOL_FULL, Reason.SPOOL_UNAVAILABLE, Reason.DRAINING})
+"""Turned away now, not for good."""
 
 
 class Taken(NamedTuple):
@@ -66,7 +69,8 @@ class Intake:
         policy = bots_policy or pipeline.bots
         accepted_events = filtered_events = 0
         last = Reason.NONE
-        self._metrics.received(pipeline.id, events[0].wire.value if events else "", len(events))
+        if events:
+            self._metrics.received(pipeline.id, events[0].wire.value, len(events))
         for at, event in enumerate(events):
             targets = candidates
             if event.pixel_codes:
@@ -96,20 +100,21 @@ class Intake:
                     self._metrics.outcome(Outcome.FILTERED, Reason.BOT, pipeline=pipeline.id, integration=integration.id)
                 filtered_events += 1
                 continue
-            sealed = pipeline.sealer.seal(
-                event,
-                visitor,
-                pipeline=pipeline.id,
-                granted=decision.granted,
-                consent_source=decision.source,
-                gpc=decision.gpc,
-                received=received,
-                event_id="" if event.event_id else self._entropy(_EVENT_ID_BYTES).hex(),
-            )
-            if bot:
-                sealed["flags"] = ["bot"]
             who = owner(event.anonymous_id or visitor.anonymous_id)
+            before = len(records)
             try:
+                sealed = pipeline.sealer.seal(
+                    event,
+                    visitor,
+                    pipeline=pipeline.id,
+                    granted=decision.granted,
+                    consent_source=decision.source,
+                    gpc=decision.gpc,
+                    received=received,
+                    event_id="" if event.event_id else self._entropy(_EVENT_ID_BYTES).hex(),
+                )
+                if bot:
+                    sealed["flags"] = ["bot"]
                 shared = orjson.dumps(sealed)
                 for integration in willing:
                     payload = shared
@@ -119,13 +124,16 @@ class Intake:
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
                     lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
                     records.append(NewRecord(lane, who, received, payload))
-                    accepted.append((pipeline.id, integration.id))
-            except (TypeError, ValueError, RecursionError):
-                # Serialised before it is acknowledged: what cannot be written cannot be accepted.
-                del records[len(accepted) :]
+            except (orjson.JSONEncodeError, RecursionError):
+                # Serialised before it is acknowledged: what cannot be written cannot be accepted, by none of them.
+                del records[before:]
                 rejected.append(Rejection(at, Reason.WRONG_SHAPE, "the event holds a value that cannot be stored"))
-                self._metrics.outcome(Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, n=len(willing))
+                for integration in willing:
+                    self._metrics.outcome(
+                        Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, integration=integration.id
+                    )
                 continue
+            accepted += [(pipeline.id, integration.id) for integration in willing]
             accepted_events += 1
         return Taken(records, accepted, accepted_events, filtered_events, rejected, last)
 
@@ -171,7 +179,22 @@ class Intake:
             outcome = Outcome.FILTERED if rejection.reason is Reason.AUTOMATIC_EVENT else Outcome.REJECTED
             self._metrics.outcome(outcome, rejection.reason, pipeline=pipeline)
 
-    def count_refused(self, pipeline: str, error: BadInput, n: int = 1) -> None:
-        """Count a request that was refused as a whole."""
-        outcome = Outcome.REFUSED if error.reason is Reason.RATE_LIMITED else Outcome.REJECTED
-        self._metrics.outcome(outcome, error.reason, pipeline=pipeline, n=n)
+    def count_refused(self, pipeline: str, reason: Reason, n: int = 1) -> None:
+        """Count the ``n`` events of a request that was turned away as a whole; a body that could not be read counts as one."""
+        self._metrics.outcome(
+            Outcome.REFUSED if reason in _COME_BACK else Outcome.REJECTED, reason, pipeline=pipeline, n=max(1, n)
+        )
+
+
+def rejections(parsed: list[Rejection], later: list[Rejection]) -> list[Rejection]:
+    """What the sender is told: both kinds by their index in the request, without the pixel's automatic actions, which are no fault.
+
+    ``later`` are those of :attr:`Taken.rejected`, whose index is among the events that the parser let through.
+    """
+    told = [rejection for rejection in parsed if rejection.reason is not Reason.AUTOMATIC_EVENT]
+    if later:
+        unusable = {rejection.at for rejection in parsed}
+        most = len(unusable) + max(rejection.at for rejection in later) + 1
+        usable = [index for index in range(most) if index not in unusable]
+        told += [rejection._replace(at=usable[rejection.at]) for rejection in later]
+    return told

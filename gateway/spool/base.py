@@ -14,29 +14,11 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 
-class Lane(NamedTuple):
-    """One delivery queue: an integration and the test code that was set at acceptance (empty = live)."""
-
-    integration: str
-    test_code: str = ""
-
-    @property
-    def key(self) -> str:
-        """The lane as stored: ``integration`` or ``integration|CODE`` (ids hold no ``|``)."""
-        return f"{self.integration}|{self.test_code}" if self.test_code else self.integration
-
-    @classmethod
-    def parse(cls, key: str) -> "Lane":
-        """The inverse of :attr:`key`."""
-        integration, _, code = key.partition("|")
-        return cls(integration, code)
-
-
 class NewRecord(NamedTuple):
     """A record to be made durable. ``owner`` is the hash of the visitor's anonymous id, empty = unknown."""
 
     lane: str
-    """:attr:`Lane.key`."""
+    """:attr:`gateway.lane.Lane.key`."""
     owner: str
     accepted_at: float
     payload: bytes

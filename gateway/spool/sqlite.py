@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.errors import SpoolUnavailable
+from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
 from gateway.spool import reader, schema
-from gateway.spool.base import DeadLetter, Lane, LaneStats, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
 from gateway.spool.opening import open_files
