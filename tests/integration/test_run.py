@@ -72,20 +72,47 @@ async def test_what_cannot_be_flushed_is_delivered_after_the_next_start(around: 
     assert await around.until(around.received_ids) == ["kept"]
 
 
+async def _not_ready(around: Whole) -> bool:
+    return not await around.is_ready()
+
+
 async def test_while_draining_it_is_not_ready_but_still_serves(around: Whole) -> None:
     around.write(CONFIG, **{"delay: 0s": "delay: 30s"})
     await around.start()
     around.send(signal.SIGTERM)
-
-    async def not_ready() -> bool:
-        return not await around.is_ready()
-
-    await around.until(not_ready)
+    await around.until(lambda: _not_ready(around))
     async with around.session.get(f"http://127.0.0.1:{around.edge}/x") as answer:
         assert answer.status == 200
         assert answer.headers["Connection"] == "close"
     around.send(signal.SIGTERM)  # the second one does not wait for the delay
     assert await around.ended() == 0
+
+
+async def test_sigterm_under_load_fails_no_request(around: Whole) -> None:
+    """Senders go elsewhere once it is not ready, as behind a load balancer; until then every request is answered well."""
+    around.write(CONFIG, **{"delay: 0s": "delay: 500ms"})
+    await around.start()
+    enough, leaving = asyncio.Event(), asyncio.Event()
+    acknowledged: list[str] = []
+
+    async def send(sender: int) -> None:
+        while not leaving.is_set():
+            event_id = f"{sender}-{len(acknowledged)}"
+            status, body, _ = await around.post(purchase(event_id))
+            assert (status, body["accepted"]) == (200, 1)
+            acknowledged.append(event_id)
+            if len(acknowledged) == 60:
+                enough.set()
+            assert await around.get("/page") == (200, b"page /page")
+
+    senders = [asyncio.create_task(send(sender)) for sender in range(6)]
+    await enough.wait()
+    around.send(signal.SIGTERM)
+    await around.until(lambda: _not_ready(around))
+    leaving.set()
+    await asyncio.gather(*senders)
+    assert await around.ended() == 0
+    assert sorted(await around.received_ids()) == sorted(acknowledged)
 
 
 async def test_the_drain_command_waits_until_it_is_drained(around: Whole) -> None:
