@@ -187,6 +187,8 @@ class Gateway:
     def _announce(self, loaded: Loaded) -> None:
         for problem in loaded.problems:
             _log.error("configuration problem; the site is served, the part is off", extra={"problem": str(problem)})
+        if loaded.settings.admin is not None:
+            _log.warning("the admin section is read, but this version has no management UI yet")
         for integration in loaded.settings.integrations:
             if integration.test_event_code:
                 _log.warning("a test event code is set: events do not reach reports", extra={"integration": integration.id})

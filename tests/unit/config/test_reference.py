@@ -37,3 +37,15 @@ def test_the_table_is_well_formed() -> None:
 
 def test_the_starter_configuration_is_sound() -> None:
     assert load(STARTER, {}).problems == []
+
+
+def test_the_examples_in_the_readme_are_sound(tmp_path: Path) -> None:
+    readme = Path(__file__).parents[3] / "README.md"
+    examples = re.findall(r"```ya?ml\n(version: 1\n.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    assert examples, "the README shows a configuration"
+    token = tmp_path / "token"
+    token.write_text("secret")
+    for example in examples:
+        file = tmp_path / "gateway.yaml"
+        file.write_text(re.sub(r"\$\{file:[^}]*\}", f"${{file:{token}}}", example), encoding="utf-8")
+        assert load(file, {}).problems == []
