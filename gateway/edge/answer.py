@@ -1,15 +1,20 @@
 """Answers of the edge, and the one table that picks their statuses (pure).
 
 Law: an answer is bytes that are ready to be sent; only Content-Length, Date and Connection are added by the protocol, which
-knows the connection. No other file of this room names a status for a refusal.
+knows the connection. No other file of this room names a status for a refusal. A shared answer is never changed by who sends it.
+
+A refusal's body is ``{"success": false, "error": {"reason": <code of outcome.Reason>, "message": <what to do about it>}}``; native requests get
+TikTok's envelope instead.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.errors import SpoolUnavailable
+from gateway.event.model import Rejection
 from gateway.outcome import Reason
 
 if TYPE_CHECKING:
@@ -48,6 +53,7 @@ STATUS: dict[Reason, int] = {
     Reason.MISSING_NAME: 400,
     Reason.INVALID_NAME: 400,
     Reason.INVALID_TIME: 400,
+    Reason.UNKNOWN_PIXEL: 400,
     Reason.INVALID_ENCODING: 415,
     Reason.TOO_MANY_EVENTS: 413,
     Reason.TOO_LARGE: 413,
@@ -69,6 +75,8 @@ JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _GIF_HEADERS = b"Content-Type: image/gif\r\nCache-Control: no-store\r\n"
 SUCCESS_BODY = b'{"success":true}'
+_NOT_STORED = "the events could not be stored; try again"
+_RETRY_AFTER_S = 5
 
 TIKTOK_CODES: dict[Reason, int] = {
     Reason.BAD_TOKEN: 40105,
@@ -98,6 +106,39 @@ def refusal(reason: Reason, detail: str, headers: bytes = b"", retry_after_s: in
     return json_answer(STATUS.get(reason, 400), {"success": False, "error": {"reason": reason, "message": detail}}, headers)
 
 
+def tally(accepted: int, filtered: int, rejected: Sequence[Rejection], headers: bytes = b"") -> Answer:
+    """What became of a batch: 200, with each event that could not be used."""
+    if not rejected:
+        body = b'{"success":true,"accepted":%d,"filtered":%d,"rejected":[]}' % (accepted, filtered)
+        return Answer(200, JSON + headers, body)
+    document = {
+        "success": True, "accepted": accepted, "filtered": filtered,
+        "rejected": [{"index": r.at, "reason": r.reason, "message": r.detail} for r in rejected],
+    }  # fmt: skip
+    return json_answer(200, document, headers)
+
+
+def not_stored(error: BaseException, headers: bytes = b"") -> Answer:
+    """The answer where the commit failed."""
+    if isinstance(error, SpoolUnavailable):
+        return refusal(error.reason, error.detail, headers, error.retry_after_s)
+    return refusal(Reason.SPOOL_UNAVAILABLE, _NOT_STORED, headers, _RETRY_AFTER_S)
+
+
+def envelope_not_stored(error: BaseException, request_id: str) -> Answer:
+    """The same for native requests."""
+    if isinstance(error, SpoolUnavailable):
+        return envelope(error.reason, error.detail, request_id, error.retry_after_s)
+    return envelope(Reason.SPOOL_UNAVAILABLE, _NOT_STORED, request_id, _RETRY_AFTER_S)
+
+
+def not_allowed(methods: Sequence[str]) -> Answer:
+    """405, with the methods that are."""
+    allow = ", ".join(methods)
+    document = {"success": False, "error": {"reason": "method_not_allowed", "message": f"use {allow}"}}
+    return json_answer(405, document, f"Allow: {allow}\r\n".encode())
+
+
 def envelope(reason: Reason, message: str, request_id: str, retry_after_s: int = 0) -> Answer:
     """TikTok's envelope for native requests; Reason.NONE is success."""
     code = TIKTOK_CODES.get(reason, 40002) if reason else 0
@@ -106,4 +147,5 @@ def envelope(reason: Reason, message: str, request_id: str, retry_after_s: int =
     return json_answer(STATUS.get(reason, 400) if reason else 200, document, headers)
 
 
+SUCCESS = Answer(200, JSON, SUCCESS_BODY)
 NOT_FOUND = json_answer(404, {"success": False, "error": {"reason": "not_found", "message": "no such first-party endpoint"}})

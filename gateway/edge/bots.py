@@ -5,8 +5,9 @@ Law: only what names itself is recognised; a browser is never taken for a bot be
 
 import re
 
+# CUBOT is a maker of telephones; Telegram's and WhatsApp's own browsers are their users', their fetchers name themselves.
 _BOT = re.compile(
-    r"bot\b|bot[/;)_-]|crawl|spider|slurp|mediapartners|facebookexternalhit|meta-external|whatsapp/|telegram|preview|headlesschrome|phantomjs|lighthouse"
+    r"(?<!cu)bot(?:\b|[_\d])|crawl|spider|slurp|mediapartners|facebookexternalhit|meta-external|whatsapp/|preview|headlesschrome|phantomjs|lighthouse"
     r"|pingdom|uptime|statuscake|monitor|curl/|wget/|python-requests|python-urllib|aiohttp/|go-http-client|java/|okhttp/|libwww|scrapy|httpclient|node-fetch"
     r"|axios/|gptbot|claudebot|ccbot|bytespider|petalbot|ahrefs|semrush|dataforseo|screaming frog",
     re.IGNORECASE,

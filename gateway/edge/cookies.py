@@ -6,14 +6,17 @@ shape was checked by the caller.
 
 from collections.abc import Collection
 
+MAX_VALUE = 4096
+"""What browsers keep of one cookie. What is read is remembered by its value elsewhere: this bounds it."""
+
 
 def read(header: str, names: Collection[str]) -> dict[str, str]:
-    """Values of the cookies in ``names``; the first of a name wins, quotes around a value are removed."""
+    """Values of the cookies in ``names``; the first of a name wins, quotes around a value are removed, longer ones than a browser keeps are none."""
     found: dict[str, str] = {}
     for part in header.split(";"):
         name, mark, value = part.partition("=")
         name = name.strip()
-        if mark and name in names and name not in found:
+        if name in names and mark and name not in found and len(value) <= MAX_VALUE:
             value = value.strip()
             found[name] = value[1:-1] if len(value) >= 2 and value[0] == '"' == value[-1] else value
     return found

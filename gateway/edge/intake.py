@@ -129,9 +129,7 @@ class Intake:
                 del records[before:]
                 rejected.append(Rejection(at, Reason.WRONG_SHAPE, "the event holds a value that cannot be stored"))
                 for integration in willing:
-                    self._metrics.outcome(
-                        Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, integration=integration.id
-                    )
+                    self._metrics.outcome(Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, integration=integration.id)
                 continue
             accepted += [(pipeline.id, integration.id) for integration in willing]
             accepted_events += 1

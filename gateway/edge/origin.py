@@ -1,10 +1,12 @@
 """Who may send events from where: the site's own pages, its listed domains, the allowed origins (pure).
 
-Law: a page of the same host always may; another origin only if it is listed, and then it gets CORS headers that name it, with credentials. What browsers do
-not say (no Origin, no Sec-Fetch-Site) is no proof against a sender: events cannot be proven genuine, only browsers can be kept from forging each other's.
+Law: pages of the same site always may; other origins only if they are listed, and all but the very same origin get CORS headers that name it, with credentials.
+A request without an Origin (an image, a script) must have come to a host of the pipeline's own site. What browsers do not say (no Origin, no Sec-Fetch-Site) is
+no proof against a sender: events cannot be proven genuine, only browsers can be kept from forging each other's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.catalog.runtime import Pipeline
@@ -17,10 +19,18 @@ _PREFLIGHT = (
 )
 _MEMO = 8192
 _REFUSED = "events from this origin are not accepted; list its host in pipelines[].domains or edge.allowed_origins"
+_MAX_HOST = 260
+_SAME_SITE = frozenset({"same-origin", "same-site"})
 
 
 def host_only(host: str) -> str:
     """A Host value in lower case without its port."""
+    # A name has at most 253 characters; longer rubbish is not worth remembering.
+    return _host_only(host) if len(host) <= _MAX_HOST else host.lower()
+
+
+@lru_cache(4096)
+def _host_only(host: str) -> str:
     host = host.lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
@@ -49,9 +59,21 @@ class Origins:
             raise BadInput(Reason.ORIGIN_NOT_ALLOWED, _REFUSED)
         return found
 
-    def preflight(self, pipeline: Pipeline, origin: str, host: str) -> bytes:
-        """Header lines that answer an OPTIONS request. Raises BadInput ``origin_not_allowed``."""
-        return self.headers(pipeline, origin, host, "") + _PREFLIGHT
+    def any(self, pipelines: Iterable[Pipeline], origin: str, host: str, fetch_site: str) -> bytes | None:
+        """The same where no pipeline is known: of the first one that takes the origin, None if none does."""
+        for pipeline in pipelines:
+            try:
+                return self.headers(pipeline, origin, host, fetch_site)
+            except BadInput:
+                continue
+        return None
+
+    def preflight(self, pipelines: Iterable[Pipeline], origin: str, host: str, fetch_site: str) -> bytes:
+        """Header lines that answer an OPTIONS request, which names no key. Raises BadInput ``origin_not_allowed``."""
+        found = self.any(pipelines, origin, host, fetch_site)
+        if found is None:
+            raise BadInput(Reason.ORIGIN_NOT_ALLOWED, _REFUSED)
+        return found + _PREFLIGHT
 
     def forget(self) -> None:
         """A new catalogue is in force."""
@@ -61,24 +83,42 @@ class Origins:
         own = host_only(host)
         if not origin:
             # Images carry no Origin: those of foreign pages are known by Sec-Fetch-Site, those in e-mails say nothing at all.
-            return None if fetch_site == "cross-site" and pipeline.settings.domains else b""
+            if pipeline.settings.domains and (fetch_site == "cross-site" or not _of_its_site(pipeline, own)):
+                return None
+            return b""
         try:
             parts = urlsplit(origin)
             sender = host_only(parts.netloc)
         except ValueError:
             return None
-        if (
-            not sender
-            or parts.scheme not in {"http", "https"}
-            or not origin.isascii()
-            or any(character.isspace() for character in origin)
-        ):
+        # What is written back into a header is an origin and nothing else.
+        if parts.scheme not in {"http", "https"} or not sender or not _is_origin(origin):
             return None
-        if sender == own and pipeline.serves(own):
-            return b""
-        listed = origin.lower() in self._allowed or (bool(pipeline.settings.domains) and pipeline.serves(sender))
-        if not listed:
+        if pipeline.serves(own):
+            if parts.netloc.lower() == host.lower():
+                return b""
+            site = pipeline.cookie_domain(own)
+            allowed = sender == own or fetch_site in _SAME_SITE or _below(sender, site)
+        else:
+            allowed = False
+        if not allowed and origin.lower() not in self._allowed and not (pipeline.settings.domains and pipeline.serves(sender)):
             return None
         return (
             f"Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
         ).encode("ascii")
+
+
+def _is_origin(origin: str) -> bool:
+    return origin.isascii() and origin.isprintable() and " " not in origin and origin.count("/") == 2
+
+
+def _of_its_site(pipeline: Pipeline, own: str) -> bool:
+    """Whether a host is one of the pipeline's, or shares the registrable domain of one (``collect.example.com`` for ``shop.example.com``)."""
+    if pipeline.serves(own):
+        return True
+    served = (f"www{domain[1:]}" if domain.startswith("*.") else domain for domain in pipeline.settings.domains)
+    return any(_below(own, pipeline.cookie_domain(host)) for host in served)
+
+
+def _below(host: str, site: str) -> bool:
+    return bool(site) and (host == site or host.endswith("." + site))

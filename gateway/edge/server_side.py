@@ -6,16 +6,18 @@ call, or asserted by it where the pipeline says so; where it is required and mis
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Callable
 
 from gateway.catalog.runtime import Integration, Live, Pipeline
 from gateway.consent.gate import Decision, Gate
-from gateway.edge import answer, signature
+from gateway.edge import admission, answer, signature
 from gateway.edge.address import Client, is_public
+from gateway.edge.admission import Admission, bearer
 from gateway.edge.answer import Answer, Deferred
+from gateway.edge.body import inflate
 from gateway.edge.head import Head
-from gateway.edge.intake import Intake
-from gateway.edge.origin import host_only
+from gateway.edge.intake import Intake, rejections
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.event import jsonbody, native, signal
 from gateway.event.model import Event
@@ -26,100 +28,138 @@ _CURE = (
     "consent is required for server-side events: send context.consent with each event or the header X-Consent: marketing, "
     "or set the pipeline's server_consent to asserted"
 )
+_CATEGORY = re.compile(r"[a-z_-]{1,40}")
+_MAX_CATEGORIES = 20
 
 
 class ServerSide:
-    """Handlers of ``v1/events`` and ``open_api/v1.3/event/track/``; bodies come inflated."""
+    """Handlers of ``v1/events`` and ``open_api/v1.3/event/track/``."""
 
-    def __init__(self, live: Live, gate: Gate, intake: Intake, now: Callable[[], float], entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        live: Live,
+        gate: Gate,
+        admit: Admission,
+        intake: Intake,
+        now: Callable[[], float],
+        entropy: Callable[[int], bytes],
+    ) -> None:
         self._live = live
-        self._gate = gate
+        self.gate = gate
+        """Replaced when new consent rules come into force."""
+        self._admission = admit
         self._intake = intake
         self._now = now
         self._entropy = entropy
 
     def signed(self, head: Head, body: bytes, client: Client) -> Answer | Deferred:
-        """``POST v1/events``: Signal events, HMAC-signed with the pipeline's secret."""
-        headers = head.headers
-        key = headers.get("Authorization", "")
-        key = key[7:].strip() if key[:7].lower() == "bearer " else ""
+        """``POST v1/events``: Signal events, HMAC-signed (over the inflated body) with the pipeline's secret."""
+        get = head.headers.get
+        body = inflate(head, body)
+        key = bearer(get("Authorization"))
         parsed = None
         if not key and len(self._live.current.pipelines) > 1:
             parsed = signal.parse(jsonbody.load(body), None)
             key = parsed.key
-        pipeline = self._live.current.pipeline(key, host_only(client.host))
-        signature.verify(headers.get("X-Timestamp", ""), headers.get("X-Signature", ""), body, pipeline.secret, self._now())
+        pipeline = self._admission.pipeline(key, client.host)
+        signature.verify(get("X-Timestamp", ""), get("X-Signature", ""), body, pipeline.secret, self._now())
         parsed = parsed or signal.parse(jsonbody.load(body), None)
+        n = len(parsed.events) + len(parsed.rejected)
+        decide = self._decider(pipeline, parsed.events, get("X-Consent"))
+        if decide is None:
+            self._intake.count_refused(pipeline.id, Reason.CONSENT_REQUIRED, n)
+            return answer.refusal(Reason.CONSENT_REQUIRED, _CURE)
+        if not self._admission.admit(pipeline, n):
+            self._intake.count_refused(pipeline.id, Reason.RATE_LIMITED, n)
+            return answer.refusal(Reason.RATE_LIMITED, admission.TOO_FAST, b"", admission.TOO_FAST_RETRY_AFTER_S)
         self._intake.count_rejected(pipeline.id, parsed.rejected)
-        decide = self._decider(pipeline, parsed.events, headers.get("X-Consent"))
         taken = self._intake.take(pipeline, parsed.events, decide, self._visitor, bots_policy="allow")
-        document = {
-            "success": True, "accepted": taken.accepted_events, "filtered": taken.filtered_events,
-            "rejected": [{"index": r.at, "reason": r.reason, "message": r.detail} for r in [*parsed.rejected, *taken.rejected]],
-        }  # fmt: skip
-        success = answer.json_answer(200, document)
+        success = answer.tally(taken.accepted_events, taken.filtered_events, rejections(parsed.rejected, taken.rejected))
         if not taken.records:
             return success
-        return Deferred(self._intake.put(taken), success, _unavailable)
+        try:
+            return Deferred(self._intake.put(taken), success, answer.not_stored)
+        except SpoolUnavailable as error:
+            return answer.not_stored(error)
 
     def native(self, head: Head, body: bytes, _client: Client) -> Answer | Deferred:
-        """``POST open_api/v1.3/event/track/``: TikTok's own body and envelope."""
+        """``POST open_api/v1.3/event/track/``: TikTok's own body and envelope. As there, one bad event refuses the whole request."""
         request_id = self._entropy(10).hex()
+        named, n = "", 1
         try:
+            body = inflate(head, body)
             parsed = native.parse(jsonbody.load(body), body)
+            n = len(parsed.events) + len(parsed.rejected)
             if parsed.rejected:
                 first = parsed.rejected[0]
                 raise BadInput(first.reason, f"Batch.{first.at}: {first.detail}")
-            pixel = parsed.events[0].pixel_codes[0]
-            pipeline, integration = self._authorised(head.headers.get("Access-Token", ""), pixel)
-            decide = self._decider(pipeline, parsed.events, head.headers.get("X-Consent"))
-            taken = self._intake.take(
-                pipeline, parsed.events, decide, self._visitor, integrations=(integration,), bots_policy="allow"
-            )
-            if taken.rejected:
-                first = taken.rejected[0]
-                raise BadInput(first.reason, f"Batch.{first.at}: {first.detail}")
-            message = "OK" if taken.accepted_events else f"OK, but nothing was accepted: {taken.reason}"
-            success = answer.envelope(Reason.NONE, message, request_id)
-            if not taken.records:
-                return success
-            return Deferred(self._intake.put(taken), success, lambda error: _envelope_unavailable(error, request_id))
-        except BadInput as error:
-            self._intake.count_refused("", error)
-            return answer.envelope(error.reason, error.detail, request_id)
+            pipeline, integration = self._authorised(head.headers.get("Access-Token", ""), parsed.events[0].pixel_codes[0])
+            named = pipeline.id
+            decide = self._decider(pipeline, parsed.events, head.headers.get("X-Consent"), integration)
+            if decide is None:
+                raise BadInput(Reason.CONSENT_REQUIRED, _CURE)
+            if not self._admission.admit(pipeline, n):
+                self._intake.count_refused(named, Reason.RATE_LIMITED, n)
+                return answer.envelope(Reason.RATE_LIMITED, admission.TOO_FAST, request_id, admission.TOO_FAST_RETRY_AFTER_S)
+        except (BadInput, SpoolUnavailable) as error:
+            self._intake.count_refused(named, error.reason, n)
+            return answer.envelope(error.reason, error.detail, request_id, getattr(error, "retry_after_s", 0))
+        taken = self._intake.take(
+            pipeline, parsed.events, decide, self._visitor, integrations=(integration,), bots_policy="allow"
+        )
+        if taken.rejected and not taken.records:
+            first = taken.rejected[0]
+            return answer.envelope(first.reason, f"Batch.{first.at}: {first.detail}", request_id)
+        message = "OK" if taken.accepted_events else f"OK, but nothing was accepted: {taken.reason}"
+        success = answer.envelope(Reason.NONE, message, request_id)
+        if not taken.records:
+            return success
+        try:
+            return Deferred(self._intake.put(taken), success, lambda error: answer.envelope_not_stored(error, request_id))
         except SpoolUnavailable as error:
-            return answer.envelope(error.reason, error.detail, request_id, error.retry_after_s)
+            return answer.envelope_not_stored(error, request_id)
 
     def _authorised(self, token: str, pixel: str) -> tuple[Pipeline, Integration]:
         given = token.strip().encode("utf-8", "replace")
+        catalogue = self._live.current
         found: tuple[Pipeline, Integration] | None = None
-        for pipeline in self._live.current.pipelines:
+        known = False
+        # Everything is compared, so that the time taken does not tell which pipelines and pixels exist.
+        for pipeline in catalogue.pipelines:
+            secret = bool(pipeline.secret) and hmac.compare_digest(given, pipeline.secret)
+            known = known or secret
             for integration in pipeline.integrations:
-                if integration.pixel_code != pixel:
-                    continue
-                # Every candidate is compared, so that the time taken does not tell which of them exist.
                 own = bool(integration.access_token) and hmac.compare_digest(given, integration.access_token.encode())
-                secret = bool(pipeline.secret) and hmac.compare_digest(given, pipeline.secret)
-                if (own or secret) and found is None:
+                if (own or secret) and integration.pixel_code == pixel and found is None:
                     found = pipeline, integration
-        if found is None:
-            raise BadInput(
-                Reason.BAD_TOKEN,
-                "Access-Token must be the token of the integration with this event_source_id, or its pipeline's secret",
-            )
-        return found
+        if found is not None:
+            return found
+        if known:
+            raise BadInput(Reason.UNKNOWN_PIXEL, "event_source_id: no integration of this pipeline has this pixel code")
+        if catalogue.off or not catalogue.pipelines:
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "a part of the configuration has problems; see the log", 30)
+        raise BadInput(
+            Reason.BAD_TOKEN,
+            "Access-Token must be the token of the integration with this event_source_id, or its pipeline's secret",
+        )
 
-    def _decider(self, pipeline: Pipeline, events: list[Event], header: str | None) -> Callable[[Event], Decision]:
-        stated = {name.strip().lower(): True for name in header.split(",")[:20] if name.strip()} if header is not None else None
-        asserted: dict[str, bool] = {}
-        if pipeline.settings.server_consent == "asserted":
-            asserted = dict.fromkeys((category for required in pipeline.required for category in required), True)
-        elif stated is None and any(event.consent is None for event in events) and any(pipeline.required):
-            raise BadInput(Reason.CONSENT_REQUIRED, _CURE)
+    def _decider(
+        self, pipeline: Pipeline, events: list[Event], header: str | None, integration: Integration | None = None
+    ) -> Callable[[Event], Decision] | None:
+        """How consent is decided, None if it is required and was not given."""
+        required = pipeline.required if integration is None else (integration.consent,)
+        said: dict[str, bool] = {}
+        if header is not None:
+            names = (name.strip().lower() for name in header.split(",")[:_MAX_CATEGORIES])
+            said = {name: True for name in names if _CATEGORY.fullmatch(name)}
+        elif pipeline.settings.server_consent == "asserted":
+            said = dict.fromkeys((category for each in required for category in each), True)
+        elif any(required) and any(event.consent is None for event in events):
+            return None
 
+        # What the event says about a category is nearer to its visitor than what the call says about all of them.
         def decide(event: Event) -> Decision:
-            said = event.consent if event.consent is not None else stated if stated is not None else asserted
-            return self._gate.decide(said, "", None)
+            return self.gate.decide({**said, **event.consent} if event.consent else said, "", None)
 
         return decide
 
@@ -131,15 +171,3 @@ class ServerSide:
         except ValueError:
             ip = ""
         return Visitor(ip=ip, user_agent=event.user_agent, ttp=event.ttp, anonymous_id="", host="")
-
-
-def _unavailable(error: BaseException) -> Answer:
-    if isinstance(error, SpoolUnavailable):
-        return answer.refusal(error.reason, error.detail, retry_after_s=error.retry_after_s)
-    return answer.refusal(Reason.SPOOL_UNAVAILABLE, "the events could not be stored; try again", retry_after_s=5)
-
-
-def _envelope_unavailable(error: BaseException, request_id: str) -> Answer:
-    if isinstance(error, SpoolUnavailable):
-        return answer.envelope(error.reason, error.detail, request_id, error.retry_after_s)
-    return answer.envelope(Reason.SPOOL_UNAVAILABLE, "the events could not be stored; try again", request_id, 5)

@@ -5,7 +5,7 @@ domain. A value is written back only if its shape was checked.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from gateway.catalog.runtime import Pipeline
 from gateway.consent.gate import Decision
@@ -15,12 +15,18 @@ from gateway.edge.origin import host_only
 from gateway.edge.settings import CookieSettings
 from gateway.identity import browser_id, click_id
 from gateway.identity.seal import Visitor
+from gateway.outcome import Reason
 
 TTP, DFID, TTCLID = "_ttp", "_dfid", "ttclid"
 OWN_COOKIES = frozenset({TTP, DFID, *click_id.COOKIES})
 _ANONYMOUS = re.compile(r"[A-Za-z0-9._~-]{8,128}")
 _DFID_BYTES = 16
+_MAX_USER_AGENT = 1024
+_MAX_URL = 8192
 Entropy = Callable[[int], bytes]
+"""n → n random bytes."""
+Purge = Callable[[str, Reason], None]
+"""Removes an owner's records in the background."""
 
 
 class VisitorCookies:
@@ -35,19 +41,23 @@ class VisitorCookies:
         ttp, anonymous = jar.get(TTP, ""), jar.get(DFID, "")
         return Visitor(
             client.public_ip,
-            user_agent[:1024],
+            _clean(user_agent)[:_MAX_USER_AGENT],
             ttp if ttp and browser_id.valid(ttp) else "",
             jar,
             anonymous if anonymous and _ANONYMOUS.fullmatch(anonymous) else "",
-            referer[:8192],
-            client.host,
+            # Without its query rather than cut: half a click id matches nothing.
+            _clean(referer if len(referer) <= _MAX_URL else referer.partition("?")[0][:_MAX_URL]),
+            _clean(client.host),
             client.scheme,
         )
 
-    def make_ids(self, visitor: Visitor, anonymous_id: str) -> None:
-        """Give a consenting visitor the ids it lacks, before its first event is sealed; ``anonymous_id`` is what its events say."""
-        if not visitor.ttp and self._settings.make_ttp:
-            visitor.ttp = browser_id.make(self._entropy(browser_id.ENTROPY_BYTES))
+    def make_ids(self, visitor: Visitor, anonymous_id: str, ttp: str = "") -> None:
+        """Give a consenting visitor the ids it lacks, before its event is sealed; ``anonymous_id`` and ``ttp`` are what the event says they are."""
+        if not visitor.ttp:
+            if ttp and browser_id.valid(ttp):
+                visitor.ttp = ttp
+            elif self._settings.make_ttp:
+                visitor.ttp = browser_id.make(self._entropy(browser_id.ENTROPY_BYTES))
         if not visitor.anonymous_id:
             visitor.anonymous_id = (
                 anonymous_id if anonymous_id and _ANONYMOUS.fullmatch(anonymous_id) else self._entropy(_DFID_BYTES).hex()
@@ -58,7 +68,7 @@ class VisitorCookies:
     ) -> bytes:
         """Set-Cookie lines of the answer. ``ttclid`` is a new click id or empty; ``refresh`` renews what is there already."""
         if decision.explicitly_denied("marketing"):
-            return self.expired(jar, pipeline, visitor)
+            return self.expired(pipeline, visitor, jar)
         if not decision.allows("marketing"):
             return b""
         new_ttp = visitor.ttp and visitor.ttp != jar.get(TTP)
@@ -79,11 +89,16 @@ class VisitorCookies:
             lines += cookies.set_line(TTCLID, ttclid, max_age_s=int(self._settings.ttclid_max_age), domain=domain, secure=secure)
         return lines
 
-    def expired(self, jar: Mapping[str, str], pipeline: Pipeline, visitor: Visitor) -> bytes:
-        """Lines that remove those of our cookies that the visitor has."""
+    def expired(self, pipeline: Pipeline, visitor: Visitor, only: Collection[str] = (TTP, TTCLID, DFID)) -> bytes:
+        """Lines that remove our cookies, or those of them in ``only``."""
         domain = self._domain(pipeline, visitor)
         secure = visitor.scheme == "https"
-        return b"".join(cookies.expire_lines(name, domain=domain, secure=secure) for name in (TTP, TTCLID, DFID) if name in jar)
+        return b"".join(cookies.expire_lines(name, domain=domain, secure=secure) for name in (TTP, TTCLID, DFID) if name in only)
 
     def _domain(self, pipeline: Pipeline, visitor: Visitor) -> str:
         return pipeline.cookie_domain(host_only(visitor.host)) if self._settings.domain == "auto" else ""
+
+
+def _clean(value: str) -> str:
+    """Bytes that are no UTF-8 arrive as surrogates, which nothing can store: they become question marks."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
