@@ -8,8 +8,6 @@ Streams are drained after every feed; the parser never has to pause reading, and
 
 import asyncio
 import logging
-import socket
-import struct
 import time
 from http import HTTPStatus
 from typing import Any
@@ -25,14 +23,13 @@ from gateway.edge.answer import Answer, Deferred
 from gateway.edge.context import Context
 from gateway.edge.faults import FAULTS, Fault, error_page
 from gateway.edge.head import Head
-from gateway.edge.limits import COLLECT_BODY_BYTES, FIN_GRACE_S, HELD_BYTES, MIN_PROGRESS_BYTES, QUIET_S, Overdue, Phase
+from gateway.edge.limits import COLLECT_BODY_BYTES, HELD_BYTES, MIN_PROGRESS_BYTES
+from gateway.edge.line import ANSWER, BODY, CLOSING, HEAD, IDLE, TUNNEL, ClientLine
 from gateway.edge.proxy import Exchange
 from gateway.edge.tunnel import Tunnel
 from gateway.edge.upstream import Upstream
 
 _log = logging.getLogger(__name__)
-
-IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSING = Phase
 
 _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
@@ -41,8 +38,6 @@ _EXPECT, _UPGRADE = istr("Expect"), istr("Upgrade")
 _known_hosts: set[str] = set()
 _KNOWN_HOSTS_MAX = 256
 _STATUS_LINES: dict[int, bytes] = {}
-_TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def require_c_parser() -> None:
@@ -51,46 +46,28 @@ def require_c_parser() -> None:
         raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp with its extensions")
 
 
-class EdgeProtocol(asyncio.Protocol):
+class EdgeProtocol(ClientLine):
     """A connection of the edge listener."""
 
     __slots__ = (
-        "_blocked",
-        "_context",
         "_deferred",
-        "_exchange",
-        "_fin",
         "_gathered",
         "_head",
         "_head_bytes",
-        "_held",
         "_http10",
-        "_keep",
         "_parser",
         "_payload",
         "_peer",
-        "_phase",
         "_pieces",
-        "_sent",
-        "_since",
-        "_stalled",
         "_started",
-        "_transport",
-        "_tunnel",
-        "_upload_paused",
         "_who",
         "_who_key",
     )
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._transport: asyncio.Transport | None = None
+        super().__init__(context)
         self._parser: Any = None
         self._peer = ""
-        self._phase: int = IDLE
-        self._since = context.now
-        self._keep = True
-        self._held = b""
         self._head: Head | None = None
         self._head_bytes = 0
         self._http10 = False
@@ -98,16 +75,9 @@ class EdgeProtocol(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._deferred: Deferred | None = None
-        self._exchange: Exchange | None = None
-        self._tunnel: Tunnel | None = None
         self._who_key: tuple[str, ...] = ()
         self._who = Client("", "", "http", "")
         self._started = 0.0
-        self._blocked = False
-        self._stalled = (0, 0.0)
-        self._upload_paused = False
-        self._fin = False
-        self._sent = False
 
     # -- asyncio
 
@@ -157,33 +127,6 @@ class EdgeProtocol(asyncio.Protocol):
                 self._read(False)
         elif self._tunnel is not None:
             self._tunnel.from_client(data)
-
-    def eof_received(self) -> bool:
-        if self._phase != ANSWER or self._fin:
-            return False
-        # The request is complete; its sender may only have ended its own side. Believed for a second, see _still_there.
-        self._fin = True
-        self._keep = False
-        self._sent = False
-        self._context.loop.call_later(FIN_GRACE_S, self._still_there)
-        return True
-
-    def pause_writing(self) -> None:
-        self._blocked = True
-        self._stalled = (1 << 62, self._context.now)
-        if self._exchange is not None:
-            self._exchange.pause()
-        elif self._tunnel is not None:
-            self._tunnel.pause()
-
-    def resume_writing(self) -> None:
-        self._blocked = False
-        if self._exchange is not None:
-            self._exchange.resume()
-        elif self._tunnel is not None:
-            self._tunnel.resume()
-        else:
-            self._next()
 
     # -- the parser's demands, see the law
 
@@ -417,25 +360,6 @@ class EdgeProtocol(asyncio.Protocol):
         """Close once the answer in work is complete."""
         self._keep = False
 
-    def send(self, data: bytes) -> None:
-        """Write ready bytes."""
-        if self._transport is not None:
-            self._sent = True
-            self._transport.write(data)
-
-    def pause_upload(self) -> None:
-        """The app does not take the body as fast as it comes."""
-        if not self._upload_paused:
-            self._upload_paused = True
-            self._read(False)
-
-    def resume_upload(self) -> None:
-        """The app takes more."""
-        if self._upload_paused:
-            self._upload_paused = False
-            self._since = self._context.now
-            self._read(True)
-
     def exchange_done(self) -> None:
         """The app's answer has been passed on in full."""
         self._exchange = None
@@ -492,94 +416,6 @@ class EdgeProtocol(asyncio.Protocol):
         self._phase = BODY  # something is unread: linger
         self._head = None
         self._send(FAULTS[fault])
-
-    def _linger(self) -> None:
-        """End our side; drop what still comes, so that no reset overtakes the answer."""
-        self._phase = LINGER
-        self._held = b""
-        self._payload = None
-        if self._transport is not None and self._transport.can_write_eof() and not self._fin:
-            self._read(True)
-            self._transport.write_eof()
-        else:
-            self.close()
-
-    def _read(self, on: bool) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.resume_reading() if on else transport.pause_reading()
-
-    def close(self) -> None:
-        """Close after what was written has been sent."""
-        self._phase = CLOSING
-        self._since = self._context.now
-        if self._transport is not None:
-            self._transport.close()
-
-    def _reset(self) -> None:
-        """Close at once, visibly incomplete."""
-        self._phase = CLOSING
-        transport = self._transport
-        if transport is None:
-            return
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        transport.abort()
-
-    def _still_there(self) -> None:
-        """A second after the client ended its side: gone, unless it has been sent something and did not protest."""
-        if self._phase == ANSWER and (not self._sent or self._tcp_closed()):
-            self._reset()
-
-    def _tcp_closed(self) -> bool:
-        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if sock is None or sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSED)
-        except OSError:
-            return True
-
-    def finish_soon(self) -> None:
-        """The listener drains: close after the answer in work, or when idle for so long that no request is on its way."""
-        self._keep = False
-        if self._phase == IDLE and self._context.now - self._since >= QUIET_S:
-            self.close()
-
-    def abort(self) -> None:
-        """The listener's grace is over."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def sweep(self, now: float) -> None:
-        """Look whether patience has run out."""
-        transport, phase = self._transport, self._phase
-        if transport is None:
-            return
-        if self._blocked:
-            size, since = self._stalled
-            left = transport.get_write_buffer_size()
-            if left < size:
-                self._stalled = (left, now)
-            elif now - since > self._context.patience.stalled_s:
-                self._reset()
-            return
-        if self._fin and self._tcp_closed():
-            self._reset()
-        elif phase == TUNNEL:
-            if self._tunnel is not None and self._tunnel.overdue(now):
-                self.close()
-        elif self._exchange is not None and (phase == ANSWER or self._exchange.began or self._upload_paused):
-            self._exchange.sweep(now)
-        else:
-            match self._context.patience.judge(Phase(phase), now - self._since):
-                case Overdue.TIMEOUT:
-                    self._refuse(Fault.TOO_SLOW)
-                case Overdue.CLOSE:
-                    self._reset() if transport.get_write_buffer_size() else self.close()
-                case Overdue.RESET:
-                    self._reset()
 
 
 def _status_line(status: int) -> bytes:

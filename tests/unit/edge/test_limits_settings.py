@@ -1,0 +1,99 @@
+"""Patience per phase, and the settings that are refused before anything starts."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.edge.limits import Overdue, Patience, Phase
+from gateway.edge.settings import EdgeSettings, LimitSettings, parse_listen, upstream_port
+
+
+@pytest.mark.parametrize(
+    ("phase", "waited_s", "due"),
+    [
+        (Phase.IDLE, 74, Overdue.NOTHING),
+        (Phase.IDLE, 76, Overdue.CLOSE),
+        (Phase.HEAD, 9, Overdue.NOTHING),
+        (Phase.HEAD, 11, Overdue.TIMEOUT),
+        (Phase.BODY, 29, Overdue.NOTHING),
+        (Phase.BODY, 31, Overdue.TIMEOUT),
+        (Phase.ANSWER, 1e9, Overdue.NOTHING),
+        (Phase.TUNNEL, 1e9, Overdue.NOTHING),
+        (Phase.LINGER, 3, Overdue.RESET),
+        (Phase.CLOSING, 31, Overdue.RESET),
+    ],
+)
+def test_each_phase_has_its_patience_and_consequence(phase: Phase, waited_s: float, due: Overdue) -> None:
+    assert Patience(LimitSettings()).judge(phase, waited_s) is due
+
+
+def test_the_sweep_is_never_slower_than_the_shortest_patience_needs() -> None:
+    assert Patience(LimitSettings()).sweep_s() == pytest.approx(0.5)
+    assert Patience(LimitSettings.model_validate({"header_timeout": "400ms"})).sweep_s() == pytest.approx(0.1)
+    assert Patience(LimitSettings()).sweep_s(0, 0.04) == pytest.approx(0.05)
+
+
+def test_defaults() -> None:
+    settings = EdgeSettings()
+    assert settings.prefix == "/gw"
+    assert settings.upstream is None
+    assert settings.limits.max_header_bytes == 65536
+    assert settings.client_ip.trusted_proxies == ["loopback", "private"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("listen", "8080"),
+        ("listen", "a:99999"),
+        ("upstream", "https://a"),
+        ("upstream", "http://a/path"),
+        ("upstream", "http://a:99999"),
+        ("upstream", "unix:relative"),
+        ("prefix", "/"),
+        ("prefix", "gw"),
+        ("prefix", "/gw/"),
+        ("prefix", "/a/../b"),
+        ("prefix", "/a b"),
+        ("client_ip", {"trusted_proxies": ["nonsense"]}),
+        ("client_ip", {"header": "a b"}),
+        ("client_ip", {"trusted_hops": 0}),
+        ("allowed_origins", ["shop.example"]),
+        ("allowed_origins", ["https://shop.example/"]),
+        ("limits", {"max_connections": 0}),
+        ("limits", {"max_header_bytes": "1B"}),
+        ("limits", {"idle": 1}),
+    ],
+)
+def test_refused(field: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        EdgeSettings.model_validate({field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("listen", "[::]:8080"),
+        ("listen", ":0"),
+        ("upstream", "http://app:3000"),
+        ("upstream", "http://[::1]:3000/"),
+        ("upstream", "unix:/run/app.sock"),
+        ("prefix", "/a/b-c_d.e~1"),
+        (
+            "client_ip",
+            {"trusted_proxies": ["10.0.0.0/8", "2001:db8::/32", "1.2.3.4"], "header": "CF-Connecting-IP", "trusted_hops": 2},
+        ),
+        ("limits", {"header_timeout": "10s", "max_header_bytes": "64KiB"}),
+        ("upstream_timeouts", {"connect": "1s", "first_byte": 0}),
+    ],
+)
+def test_accepted(field: str, value: Any) -> None:
+    EdgeSettings.model_validate({field: value})
+
+
+def test_addresses() -> None:
+    assert parse_listen("[::]:80") == ("::", 80)
+    assert parse_listen(":80") == ("", 80)
+    assert upstream_port("http://a") == 80
+    assert upstream_port("http://[::1]:3000/") == 3000
