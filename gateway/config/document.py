@@ -64,10 +64,10 @@ def parse(text: str, file: str) -> Document:
         # the reader's own complaint: a control character or bytes that are no text
         document.add((), f"not valid YAML: {getattr(error, 'reason', 'unreadable')}")
         return document
-    if root is None:
+    if root is not None:
+        _Reader(document).read(root)
+    if document.data is None and not document.problems:
         document.add((), "the file is empty", "ttgateway init writes a commented starter configuration")
-        return document
-    _Reader(document).read(root)
     return document
 
 

@@ -91,6 +91,7 @@ def test_the_nearest_thing_is_suggested(config: Path, text: str, hint: str) -> N
     ("text", "line", "message"),
     [
         ("", 1, "the file is empty"),
+        ("~", 1, "the file is empty"),
         ("version: 1\nedge: [\n", 3, "not valid YAML"),
         ("version: 1\nedge:\n\tlisten: x\n", 3, "not valid YAML"),
         ("- 1\n", 1, "expected a mapping of sections"),
