@@ -43,6 +43,7 @@ class Context:
     """One per listener."""
 
     __slots__ = (
+        "_complained",
         "addresses",
         "collector",
         "connections",
@@ -92,3 +93,11 @@ class Context:
         self.rejected = 0
         """Connections beyond the cap."""
         self.error_page = b""
+        self._complained = 0.0
+
+    def may_complain(self) -> bool:
+        """True once a second at most: an app that is away, or a visitor with a script, must not fill the log."""
+        if self.now - self._complained < 1.0:
+            return False
+        self._complained = self.now
+        return True

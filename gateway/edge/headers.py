@@ -34,7 +34,7 @@ _ACCEPT, _FETCH_DEST = istr("Accept"), istr("Sec-Fetch-Dest")
 _PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
 
 
-class Refused(Exception):  # noqa: N818 - it names what happened to the request
+class Refused(Exception):
     """A request that could be read in two ways; the text is for the log and the answer, it quotes nothing."""
 
 

@@ -30,6 +30,7 @@ class Listener:
         self._context: Context | None = None
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._every_s = 1.0
         self._tick: asyncio.TimerHandle | None = None
         self._waiting: list[EdgeProtocol] = []
         self._share = 0
@@ -59,6 +60,8 @@ class Listener:
             backlog=_BACKLOG,
         )
         self._port = int(self._server.sockets[0].getsockname()[1])
+        timeouts = settings.upstream_timeouts
+        self._every_s = context.patience.sweep_s(timeouts.first_byte, timeouts.idle)
         self._sweep(context)
 
     @property
@@ -130,12 +133,12 @@ class Listener:
                     await self._server.wait_closed()
 
     def _sweep(self, context: Context) -> None:
+        # first of all: whatever goes wrong below, patience must not end with it
+        self._tick = context.loop.call_later(self._every_s / _SLICES, self._sweep, context)
         now = context.now = context.loop.time()
         if now - self._date_at >= 0.5:
             self._date_at = now
             context.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
-        timeouts = context.settings.upstream_timeouts
-        every = context.patience.sweep_s(timeouts.first_byte, timeouts.idle)
         if not self._waiting:
             self._waiting = list(context.connections)
             self._share = -(-len(self._waiting) // _SLICES)
@@ -144,7 +147,6 @@ class Listener:
             self._complain(context)
         for _ in range(min(self._share, len(self._waiting))):
             self._waiting.pop().sweep(now)
-        self._tick = context.loop.call_later(every / _SLICES, self._sweep, context)
 
     def _complain(self, context: Context) -> None:
         if context.rejected != self._rejected_said:

@@ -176,7 +176,7 @@ class EdgeProtocol(ClientLine):
         try:
             path, query = self._check(message, payload, target)
         except headers.Refused as refused:
-            _log.info("request refused", extra={"why": str(refused)})
+            _log.debug("request refused", extra={"why": str(refused)})
             self._refuse(Fault.MALFORMED)
             return
         if size + self._head_bytes > context.limits.max_header_bytes and (
@@ -347,7 +347,7 @@ class EdgeProtocol(ClientLine):
             peer = "" if self._peer == UNIX_PEER else self._peer
             exchange.start(peer, self._payload.read_nowait(), complete=complete)
         except headers.Refused as refused:
-            _log.info("request refused", extra={"why": str(refused)})
+            _log.debug("request refused", extra={"why": str(refused)})
             self._exchange = None
             self._refuse(Fault.MALFORMED)
 

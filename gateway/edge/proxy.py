@@ -225,7 +225,8 @@ class Exchange:
         try:
             values = self._context.collector.navigation_cookies(self._head, self._who)
         except Exception:  # noqa: BLE001 - the site comes first: its page goes out whatever the collector does
-            _log.exception("navigation cookies failed; the page goes out without them")
+            if self._context.may_complain():
+                _log.exception("navigation cookies failed; the page goes out without them")
             return []
         fields = [(b"Set-Cookie", value) for value in values]
         if fields and add_private:
@@ -299,7 +300,8 @@ class Exchange:
         app, self._app = self._app, None
         if app is not None:
             app.abort()
-        _log.warning("pass-through failed", extra={"why": why, "fault": fault.value, "began": self._began})
+        if self._context.may_complain():
+            _log.warning("pass-through failed", extra={"why": why, "fault": fault.value, "began": self._began})
         if self._began:
             self._client.truncate(hard=self._until_close)
         else:

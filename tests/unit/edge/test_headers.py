@@ -60,14 +60,11 @@ def test_nominated_fields_go_protected_ones_refuse() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X_Forwarded_For", "x-forwarded_proto", "Content_Length", "TRANSFER_ENCODING", "Cookie_"[:-1] + "_"]
+    "name", ["X_Forwarded_For", "x-forwarded_proto", "Content_Length", "TRANSFER_ENCODING", "Proxy_Authorization"]
 )
 def test_underscores_do_not_stand_in_for_hyphens(name: str) -> None:
-    if name == "Cookie_":
-        assert b"Cookie_: 1" in sent(head((name, "1")))
-    else:
-        with pytest.raises(headers.Refused):
-            sent(head((name, "1")))
+    with pytest.raises(headers.Refused):
+        sent(head((name, "1")))
 
 
 def test_harmless_underscores_pass() -> None:
@@ -101,7 +98,7 @@ def test_targets() -> None:
     assert headers.split_target("*", "h") == ("*", "")
     assert headers.split_target("http://H:80/a?b", "h:80") == ("/a", "b")
     assert headers.split_target("http://h", "h") == ("/", "")
-    assert headers.split_target("http://h?x", "h") == ("/", "?x"[1:]) or headers.split_target("http://h?x", "h")[0] == "/"
+    assert headers.split_target("http://h?x", "h") == ("/", "x")
     for target in ("http://other/", "http://u@h/", "ftp://h/", "x"):
         with pytest.raises(headers.Refused):
             headers.split_target(target, "h")
