@@ -15,6 +15,7 @@ from gateway.cli import options
 from gateway.cli.processes import Parts, free_port, is_free
 
 _KEY = "dk_demo_shop"
+_VISITOR_IP = "81.2.69.142"
 _TOKEN = "TTGATEWAY_DEMO_TOKEN"  # noqa: S105 - the variable's name
 _CONFIG = """\
 # Written by `ttgateway demo`.
@@ -155,6 +156,9 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
                 "--key",
                 _KEY,
             ]
+            if not wish.real:
+                # On one machine every visitor comes from loopback, and only public addresses are passed on.
+                arguments += ["--visitor-ip", _VISITOR_IP]
             parts.start("shop", arguments, shop, "/")
         parts.start("gateway", ["run", "-c", str(config), "--log-level", "warning"], ops, "/readyz")
         if not parts.wait_ready():

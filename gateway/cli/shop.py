@@ -15,19 +15,20 @@ from gateway.cli import options
 )
 @click.option("--sandbox-url", default="", help="Linked from the shop's panel.")
 @click.option("--key", default="dk_demo_shop", show_default=True, help="The pipeline's key.")
-def command(listen: tuple[str, int], sandbox_url: str, key: str) -> None:
+@click.option("--visitor-ip", default="", help="Public address that visitors seem to have.")
+def command(listen: tuple[str, int], sandbox_url: str, key: str, visitor_ip: str) -> None:
     """Run the demo shop alone."""
-    sys.exit(asyncio.run(_serve(*listen, sandbox_url=sandbox_url, key=key)))
+    sys.exit(asyncio.run(_serve(*listen, sandbox_url=sandbox_url, key=key, visitor_ip=visitor_ip)))
 
 
-async def _serve(host: str, port: int, *, sandbox_url: str, key: str) -> int:
+async def _serve(host: str, port: int, *, sandbox_url: str, key: str, visitor_ip: str) -> int:
     from gateway.sandbox.shop import app
 
     ending = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ending.set)
     try:
-        runner = await app.serve(host, port, sandbox_url, key)
+        runner = await app.serve(host, port, sandbox_url, key, visitor_ip=visitor_ip)
     except OSError as error:
         click.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
         return options.EXIT_FAILED

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import orjson
+
 from gateway.consent import tcf
 from gateway.consent.settings import ConsentSettings, CustomCookie
 
@@ -44,7 +45,8 @@ def merge(into: dict[str, bool], more: Mapping[str, bool]) -> None:
 
 def onetrust(value: str, groups: Mapping[str, list[str]]) -> dict[str, bool]:
     """``OptanonConsent``: an URL-encoded query string with ``groups=C0001:1,C0004:0``."""
-    text = unquote(value) if "%3A" in value or "%3a" in value else value
+    # Some banners encode the whole value once more; parse_qs decodes the fields themselves.
+    text = unquote(value) if "groups%3" in value else value
     found = parse_qs(text, max_num_fields=200).get("groups", [""])[0] if text.count("&") < 200 else ""
     result: dict[str, bool] = {}
     for part in found.split(","):

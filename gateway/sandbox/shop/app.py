@@ -27,7 +27,7 @@ _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 class Shop:
     """Pages and the little state they need."""
 
-    def __init__(self, sandbox_url: str, pipeline_key: str, prefix: str) -> None:
+    def __init__(self, sandbox_url: str, pipeline_key: str, prefix: str, visitor_ip: str) -> None:
         self._environment = Environment(
             loader=PackageLoader("gateway.sandbox.shop"),
             autoescape=select_autoescape(default=True),
@@ -36,7 +36,7 @@ class Shop:
         )
         # Compiled before the first request, so that no page reads a file while it is served.
         self._templates = {name: self._environment.get_template(name) for name in self._environment.list_templates(["html"])}
-        self._shared = {"sandbox_url": sandbox_url, "key": pipeline_key, "prefix": prefix}
+        self._shared = {"sandbox_url": sandbox_url, "key": pipeline_key, "prefix": prefix, "visitor_ip": visitor_ip}
         self._orders: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._static: dict[str, bytes] = {}
 
@@ -194,9 +194,10 @@ class Shop:
         return lines, round(sum(product.price * n for product, n in lines), 2)
 
 
-def create_shop(sandbox_url: str, pipeline_key: str, prefix: str = "/gw") -> web.Application:
-    """The shop. ``sandbox_url`` is linked from its panel; events go to ``prefix`` on whatever host the visitor uses."""
-    shop = Shop(sandbox_url, pipeline_key, prefix)
+def create_shop(sandbox_url: str, pipeline_key: str, prefix: str = "/gw", visitor_ip: str = "") -> web.Application:
+    """The shop. ``sandbox_url`` is linked from its panel; events go to ``prefix`` on whatever host the visitor uses. ``visitor_ip`` is a public address that
+    its script sends as a load balancer would: on one machine every visitor has a loopback address, which is never passed on."""
+    shop = Shop(sandbox_url, pipeline_key, prefix, visitor_ip)
     shop.load_static()
     app = web.Application()
     app.add_routes(
@@ -215,9 +216,12 @@ def create_shop(sandbox_url: str, pipeline_key: str, prefix: str = "/gw") -> web
     return app
 
 
-async def serve(host: str, port: int, sandbox_url: str, pipeline_key: str, prefix: str = "/gw") -> web.AppRunner:
+async def serve(
+    host: str, port: int, sandbox_url: str, pipeline_key: str, prefix: str = "/gw", visitor_ip: str = ""
+) -> web.AppRunner:
     """Start the shop on ``host:port``; the caller cleans the runner up."""
-    runner = web.AppRunner(create_shop(sandbox_url, pipeline_key, prefix), access_log=None, shutdown_timeout=1.0)
+    app = create_shop(sandbox_url, pipeline_key, prefix, visitor_ip)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

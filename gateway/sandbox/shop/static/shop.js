@@ -18,7 +18,7 @@
   const choose = (granted) => {
     const state = granted ? 1 : 0;
     const value = `isGpcEnabled=0&version=202405.1.0&groups=${encodeURIComponent(`C0001:1,C0002:${state},C0003:${state},C0004:${state}`)}`;
-    document.cookie = `OptanonConsent=${encodeURIComponent(value)}; path=/; max-age=31536000; samesite=lax`;
+    document.cookie = `OptanonConsent=${value}; path=/; max-age=31536000; samesite=lax`;
     show();
     if (granted) report();
     else {
@@ -27,6 +27,7 @@
     }
   };
   const id = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const plain = { 'Content-Type': 'text/plain;charset=UTF-8' };
   let reported = false;
   const report = async () => {
     if (reported) return;
@@ -39,7 +40,7 @@
     if (body.dataset.event) events.push({ type: 'track', messageId: id(), timestamp: now, context, ...JSON.parse(body.dataset.event) });
     try {
       const answer = await fetch(`${body.dataset.prefix}/e`, {
-        method: 'POST', keepalive: true, headers: { 'Content-Type': 'text/plain;charset=UTF-8' },
+        method: 'POST', keepalive: true, headers: body.dataset.visitorIp ? { ...plain, 'X-Forwarded-For': body.dataset.visitorIp } : plain,
         body: JSON.stringify({ batch: events, sentAt: new Date().toISOString(), writeKey: body.dataset.key }),
       });
       const result = await answer.json();
@@ -47,7 +48,7 @@
       const names = events.map((event) => event.event || 'page').join(' and ');
       if (!answer.ok) say(`The gateway refused: ${result.error.message}`);
       else if (result.accepted) say(`Sent ${names}: the gateway accepted ${result.accepted}.`);
-      else say(`Sent ${names}: the gateway kept nothing – ${consent() === null ? 'no consent was given yet' : 'consent was refused'}.`);
+      else say(`Sent ${names}: the gateway kept nothing – ${{ null: 'no consent was given yet', false: 'consent was refused', true: 'a rule left it out, see /metrics' }[consent()]}.`);
     } catch {
       say('The gateway could not be reached; the shop works all the same.');
     }
