@@ -170,4 +170,4 @@ class ServerSide:
             ip = str(address) if is_public(address) else ""
         except ValueError:
             ip = ""
-        return Visitor(ip=ip, user_agent=event.user_agent, ttp=event.ttp, anonymous_id="", host="")
+        return Visitor(ip=ip, user_agent=event.user_agent, anonymous_id="", host="")

@@ -15,6 +15,7 @@ PLACEHOLDERS = frozenset({
     "true", "empty", "guest",
 })  # fmt: skip
 """What tag managers and templates send in place of nothing; never a person."""
+LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")

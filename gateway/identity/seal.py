@@ -20,13 +20,15 @@ from gateway.identity.sealed import VERSION, SealedEvent
 _EARLIEST_S = 946_684_800  # 2000-01-01: older clocks are unset ones
 _TITLE_FIELDS = ("title", "path", "search")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
+_KNOWN_LOCALES = 1024
+_locales: set[str] = set()
 MAX_VALUES = 10
 """Values kept of a field given as a list."""
 
 
 @dataclass(slots=True)
 class Visitor:
-    """What the request says about who sent it; strings are empty where it says nothing."""
+    """What the request says about who sent it; strings are empty where it says nothing. ``ttp`` has been checked."""
 
     ip: str = ""
     """A public address, or empty."""
@@ -81,13 +83,13 @@ class Sealer:
         findings: list[str] = []
         user: dict[str, Any] = {}
         for field, raw in event.identity.items():
-            if digest := self.field(field, raw):
+            if digest := self._one(field, raw) if type(raw) is str else self.field(field, raw):
                 user[field] = digest
             else:
                 findings.append(f"user.{field}: blank, a placeholder or not valid; omitted")
         if "external_id" not in user:
             fallback = event.user_id or event.anonymous_id or visitor.anonymous_id
-            if fallback and (digest := self.field("external_id", fallback)):
+            if fallback and (digest := self._one("external_id", fallback)):
                 user["external_id"] = digest
         page_url = event.page.get("url") or visitor.referer
         if not page_url:
@@ -96,14 +98,15 @@ class Sealer:
         referrer = event.page.get("referrer", "")
         if ttclid := click_id.resolve(page_url, event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host):
             user["ttclid"] = ttclid
-        ttp = visitor.ttp or event.ttp
-        if ttp and browser_id.valid(ttp):
-            user["ttp"] = ttp
+        if visitor.ttp:
+            user["ttp"] = visitor.ttp
+        elif event.ttp and browser_id.valid(event.ttp):
+            user["ttp"] = event.ttp
         if visitor.ip:
             user["ip"] = visitor.ip
         if visitor.user_agent:
             user["user_agent"] = visitor.user_agent
-        if event.locale and _LOCALE.fullmatch(event.locale):
+        if event.locale and _is_locale(event.locale):
             user["locale"] = event.locale
         page = {"url": redact.url(page_url)}
         if referrer:
@@ -157,9 +160,8 @@ class Sealer:
         return self._one(field, raw)
 
     def _one(self, field: str, raw: Any) -> str:
-        text = raw if type(raw) is str else str(raw) if type(raw) in {int, float} else ""
-        text = text.strip()
-        if not text or text.lower() in normalise.PLACEHOLDERS:
+        text = raw.strip() if type(raw) is str else str(raw) if type(raw) in {int, float} else ""
+        if not text or (len(text) <= normalise.LONGEST_PLACEHOLDER and text.lower() in normalise.PLACEHOLDERS):
             return ""
         if (normaliser := normalise.HASHED.get(field)) is not None:
             if normalise.is_digest(text):
@@ -191,6 +193,18 @@ class Sealer:
             findings.append("event_time: not plausible; the time of receipt is used")
             return int(received)
         return int(min(moment, received))
+
+
+def _is_locale(value: str) -> bool:
+    """BCP 47 by its shape; the few that exist are remembered."""
+    if value in _locales:
+        return True
+    if _LOCALE.fullmatch(value) is None:
+        return False
+    if len(_locales) >= _KNOWN_LOCALES:
+        _locales.clear()
+    _locales.add(value)
+    return True
 
 
 def _lookup(event: Event, path: str) -> Any:
