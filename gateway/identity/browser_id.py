@@ -1,13 +1,13 @@
 """TikTok's first-party browser id, the cookie ``_ttp`` (pure).
 
-Law: opaque – whatever TikTok's own pixel wrote is forwarded as it is; only what cannot be a cookie of that kind is treated as absent. Ours has the
-shape seen from 2023 on: 27 characters of ``[A-Za-z0-9_-]``.
+Law: opaque – whatever TikTok's own pixel wrote is forwarded as it is; only what cannot be a cookie of that kind is treated as absent. Seen: UUIDs, 27 characters of
+``[A-Za-z0-9_-]``, KSUIDs, ULIDs with ``_``, each also with a ``.tt.N`` suffix. Ours has the shape seen from 2023 on, the 27 characters.
 """
 
 import base64
 import re
 
-_SHAPE = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+_SHAPE = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 ENTROPY_BYTES = 21
 """Random bytes that one id takes."""
 

@@ -1,15 +1,16 @@
 """TikTok's click id, ``ttclid`` (pure).
 
 Law: the newest click wins, so the page's own URL comes first, then what the event says, the referrer if it is the same site, then cookies. A click id is
-taken whole or not at all: a truncated one matches nothing.
+taken whole or not at all: a truncated one matches nothing. An unfilled macro (``__CLICKID__``) is none.
 """
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-_SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,2048}")
+_SHAPE = re.compile(r"(?!__[A-Z_]{1,60}__\Z)[A-Za-z0-9._~-]{1,2048}")
 _IN_URL = re.compile(r"[?&;]ttclid=([^&#;]*)")
+_HOST = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#@:]*)", re.IGNORECASE)
 COOKIES = ("ttclid", "tiktok_ttclid", "_ttclid")
 """In the order in which they are believed."""
 
@@ -20,33 +21,32 @@ def valid(value: str) -> bool:
 
 
 def in_url(url: str) -> str:
-    """The ``ttclid`` parameter of a URL or request target, ``''`` if none or unusable."""
+    """The first usable ``ttclid`` parameter of a URL or request target, ``''`` if none."""
     if "ttclid=" not in url:
         return ""
-    match = _IN_URL.search(url)
-    if not match:
-        return ""
-    found = unquote(match[1]) if "%" in match[1] else match[1]
-    return found if valid(found) else ""
+    for match in _IN_URL.finditer(url):
+        found = unquote(match[1]) if "%" in match[1] else match[1]
+        if valid(found):
+            return found
+    return ""
 
 
 def resolve(page_url: str, event_ttclid: str, referrer: str, cookies: Mapping[str, str], host: str) -> str:
-    """The click id by the order above; ``host`` is the request's, for the same-site test of the referrer."""
+    """The click id by the order above; ``host`` is the request's (a port is ignored), for the same-site test of the referrer."""
     if found := in_url(page_url):
         return found
     if event_ttclid and valid(event_ttclid):
         return event_ttclid
-    if "ttclid=" in referrer and host:
-        try:
-            same = (urlsplit(referrer).hostname or "") == host.rpartition(":")[0].lower() or urlsplit(
-                referrer
-            ).netloc.lower() == host.lower()
-        except ValueError:
-            same = False
-        if same and (found := in_url(referrer)):
-            return found
-    for name in COOKIES:
-        value = cookies.get(name)
-        if value and valid(value):
-            return value
+    if "ttclid=" in referrer and host and _same_host(referrer, host) and (found := in_url(referrer)):
+        return found
+    if cookies:
+        for name in COOKIES:
+            value = cookies.get(name)
+            if value and valid(value):
+                return value
     return ""
+
+
+def _same_host(url: str, host: str) -> bool:
+    match = _HOST.match(url)
+    return match is not None and match[1].lower() == host.lower().partition(":")[0] != ""

@@ -1,9 +1,10 @@
 """Identity fields to the exact text that TikTok hashes (pure).
 
-Law: the same person gives the same text whatever the spelling; what is blank, a placeholder or implausible gives ``''`` and is omitted. Sources: TikTok's
-advanced-matching rules; E.164 by Google's libphonenumber metadata.
+Law: the same person gives the same text whatever the spelling, and normalising twice changes nothing; what is blank, a placeholder or implausible gives ``''``
+and is omitted. Sources: TikTok's advanced-matching rules; E.164 by Google's libphonenumber metadata.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -11,17 +12,26 @@ from collections.abc import Callable
 import phonenumbers
 
 PLACEHOLDERS = frozenset({
-    "null", "none", "nil", "undefined", "unknown", "n/a", "na", "nan", "anonymous", "(not set)", "not set", "[object object]", "-", "0", "false",
-    "true", "empty", "guest",
+    "", "null", "(null)", "none", "nil", "undefined", "unknown", "n/a", "#n/a", "anonymous", "(not set)", "not set", "(none)", "not available", "not provided",
+    "[object object]", "-", "--", "?", "0", "-1", "false", "true", "empty", "guest", "visitor", "[redacted]", "redacted",
 })  # fmt: skip
 """What tag managers and templates send in place of nothing; never a person."""
-LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
+NO_IDS = PLACEHOLDERS | {"na", "nan", "test", "user", "default", "xxx"}
+"""The same for ids, addresses and numbers, where ``na`` is nobody (among names and countries it is somebody's)."""
+_LONGEST = max(map(len, NO_IDS))
+_TEMPLATE = re.compile(r"\{\{.*|\$\{.*|<%.*|%%.*|__[A-Z_]+__")
+"""A template that nobody filled in, e.g. ``{{email}}``."""
+_ZEROS = re.compile(r"[0\-. +()]+")
+"""``00000000-0000-0000-0000-000000000000`` and its like."""
+_NOTHING = {hashlib.sha256(word.encode()).hexdigest() for word in NO_IDS}
+"""Digests of nothing: what a script sends that hashes before it looks."""
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_NOT_DIGIT = re.compile(r"\D+")
-_US_ZIP = re.compile(r"\d{5}(-?\d{4})?")
-_E164_DIGITS = range(7, 16)
+_EMAIL = re.compile(r"[^@\s<>()\[\],;:\"\\]+@[^@\s<>()\[\],;:\"\\.]+(?:\.[^@\s<>()\[\],;:\"\\.]+)+")
+_US_ZIP = re.compile(r"([0-9]{5})(?:[ \-]?[0-9]{4})?")
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
+_MAX_EMAIL = 254
+_MAX_E164 = 16  # + and 15 digits
 
 
 def is_digest(value: str) -> bool:
@@ -29,19 +39,49 @@ def is_digest(value: str) -> bool:
     return len(value) == 64 and _HEX64.fullmatch(value) is not None
 
 
+def is_nothing(value: str, placeholders: frozenset[str] = NO_IDS) -> bool:
+    """A trimmed value that stands for no value."""
+    return (
+        (len(value) <= _LONGEST and value.lower() in placeholders)
+        or (value[0] in "0-+. (" and _ZEROS.fullmatch(value) is not None)
+        or (value[0] in "{$<%_" and _TEMPLATE.fullmatch(value) is not None)
+    )
+
+
+def digest(value: str) -> str:
+    """A value that came hashed, lower-cased; ``''`` for the hash of a placeholder."""
+    low = value.lower()
+    return "" if low in _NOTHING else low
+
+
+def trim(value: str) -> str:
+    """Without surrounding white space, and without the invisible characters that copying brings along."""
+    return value.strip() if value.isascii() else value.translate(_INVISIBLE).strip()
+
+
 def email(value: str, _region: str = "") -> str:
-    """Trimmed, lower-case; ``''`` unless there is one ``@`` with something on both sides."""
+    """Trimmed, lower-case; ``''`` unless it is one mailbox at a host with a dot. Sub-addresses (``+tag``) and dots are kept: TikTok hashes what was typed."""
     found = value.strip().lower()
-    return found if 3 <= len(found) <= 320 and _EMAIL.fullmatch(found) else ""
+    if not _EMAIL.fullmatch(found):
+        found = trim(found).replace("%40", "@").removeprefix("mailto:")
+        if not _EMAIL.fullmatch(found):
+            return ""
+    return found if found.isascii() and len(found) <= _MAX_EMAIL else _visible(found)
+
+
+def _visible(found: str) -> str:
+    found = trim(found)
+    return found if len(found) <= _MAX_EMAIL and _EMAIL.fullmatch(found) else ""
 
 
 def phone(value: str, region: str = "") -> str:
     """E.164 with ``+``; numbers without a country code are read in ``region`` (ISO 3166 alpha-2).
 
-    A number must be *possible* (right length for its country), not proven to be assigned: numbering plans change faster than metadata, and TikTok
-    matches digests, not plans. ``00`` stands for ``+``. Without ``+`` and region the number cannot be placed and is omitted.
+    A number must be *possible* (right length for its country, area code included), not proven to be assigned: numbering plans change faster than metadata, and TikTok
+    matches digests, not plans. ``00`` stands for ``+``. Without ``+`` and region the number cannot be placed and is omitted: guessing that its first
+    digits are a country code would give somebody else's digest.
     """
-    text = value.strip()
+    text = trim(value).removeprefix("tel:")
     if not 5 <= len(text) <= 40:
         return ""
     if text.startswith("00"):
@@ -50,10 +90,10 @@ def phone(value: str, region: str = "") -> str:
         parsed = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:
         return ""
-    if not phonenumbers.is_possible_number(parsed):
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return ""
-    found = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return found if len(found) - 1 in _E164_DIGITS else ""
+    found = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    return found if len(found) <= _MAX_E164 else ""
 
 
 def external_id(value: str, _region: str = "") -> str:
@@ -62,21 +102,28 @@ def external_id(value: str, _region: str = "") -> str:
 
 
 def person_name(value: str, _region: str = "") -> str:
-    """Lower-case letters and digits of any script; spaces and punctuation removed."""
-    return "".join(character for character in value.strip().lower() if unicodedata.category(character)[0] in "LNM")
+    """Lower-case letters and digits of any script, composed (NFC); punctuation and symbols removed, single spaces between words."""
+    return " ".join("".join(c for c in _folded(value) if c == " " or unicodedata.category(c)[0] in "LNM").split())
 
 
 def zip_code(value: str, _region: str = "") -> str:
-    """Lower-case without spaces and dashes; a US ZIP+4 is cut to its five digits."""
-    text = value.strip().lower()
-    if _US_ZIP.fullmatch(text):
-        return text[:5]
-    return text.replace(" ", "").replace("-", "")
+    """Lower-case without spaces and punctuation; a US ZIP+4 is cut to its five digits."""
+    text = trim(value).lower()
+    if match := _US_ZIP.fullmatch(text):
+        return match[1]
+    return "".join(c for c in text if c.isalnum())
 
 
 def place(value: str, _region: str = "") -> str:
-    """City, state or country: lower-case, no spaces or punctuation; sent unhashed."""
-    return person_name(value)
+    """City, state or country: lower-case, no spaces or punctuation; sent unhashed, so what holds an address or a number is no place."""
+    if "@" in value or sum(map(str.isdigit, value)) > 4:
+        return ""
+    return person_name(value).replace(" ", "")
+
+
+def _folded(value: str) -> str:
+    text = " ".join(trim(value).lower().split())
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 Normaliser = Callable[[str, str], str]
@@ -87,3 +134,7 @@ HASHED: dict[str, Normaliser] = {
 """Fields that TikTok wants as SHA-256, with what is hashed."""
 PLAIN: dict[str, Normaliser] = {"city": place, "state": place, "country": place}
 """Fields that TikTok wants readable."""
+LISTS = frozenset({"email", "phone", "external_id"})
+"""Fields that may have several values."""
+NAMED = frozenset({"first_name", "last_name", "city", "state", "country"})
+"""Fields in which ``na`` may be meant."""

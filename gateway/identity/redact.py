@@ -1,248 +1,227 @@
 """What looks personal anywhere but in the identity fields is removed (pure).
 
-Law: e-mail addresses and telephone numbers in any string, values under keys that name a person or a secret, and such parameters of URLs never leave here.
-Order numbers, SKUs, prices, dates and UUIDs do: a number is a telephone number only with an international prefix or written in groups as people write one. Every
-pattern is linear: no nested or adjacent unbounded repetition over the same characters.
+Law: e-mail addresses and telephone numbers in any string, values under keys that name a person or a secret, and such parameters of URLs never leave here; what
+:mod:`gateway.identity.spot` calls no number stays. Results can always be serialised: integers that JSON cannot hold, broken Unicode and overlong strings are
+replaced. Nearly all events have nothing to remove: :func:`untouched` tells so from the serialised whole, and only where it cannot is every string looked at.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
-import orjson
+from gateway.identity import spot
+from gateway.identity.personal import (
+    CODE,
+    DROP,
+    PARTY,
+    PERSON,
+    PLAIN,
+    is_personal_key,
+    is_personal_query,
+    property_kind,
+    trait_kind,
+)
+
+__all__ = [
+    "REDACTED",
+    "REDACTED_IN_URL",
+    "identifier_is_clean",
+    "is_personal_key",
+    "page",
+    "properties",
+    "search",
+    "text",
+    "traits",
+    "tree",
+    "untouched",
+    "url",
+]
 
 REDACTED = "[redacted]"
 REDACTED_IN_URL = "redacted"
 MAX_TEXT = 8192
+_MAX_DEPTH = 40
+_NESTED = frozenset({dict, list})
+_MAX_UNQUOTE = 3
+_INT64 = range(-(2**63), 2**64)
 
-_EMAIL = re.compile(r"[^\s@\"'<>,;:()\[\]/?&=#]{1,64}(?:@|%40)[^\s@\"'<>,;:()\[\]/?&=#%]{1,255}", re.IGNORECASE)
-_PHONE = re.compile(
-    r"(?<![\w+])(?:tel:)?(?:\+|%2[bB]|00(?=[1-9]))[1-9](?:[ ().\-/]{0,3}\d){6,14}(?!\d)"  # international
-    r"|(?<![\w.\-/])\(?0?\d{2,5}\)?[ \-./]{1,2}\d{3,4}[ \-.]\d{3,4}(?![\w\-/])"  # in three groups, as people write one
-    r"|(?<![\w.\-/])0\d{2,4}[ \-]\d{5,8}(?![\w\-/])"  # area code and number
-)
-_CLASSES = bytes(
-    ord("d")
-    if chr(code) in "0123456789"
-    else ord("s")
-    if chr(code) in " ().-/"
-    else ord("@")
-    if chr(code) in "@+%"
-    else code
-    if chr(code) in ':"\n'
-    else ord(".")
-    for code in range(256)
-)
-"""Every byte to its class: ``d``igit, ``s``eparator, ``@`` for a sign of an address or a prefix, itself, or nothing of interest."""
-_ZERO_PREFIX = re.compile(rb"00[1-9](?:[ ().\-/]{0,3}\d){6}")
+_PARAMETER = re.compile(r"([?&;#])([^?&;#=\s\"\\]{1,100})=([^?&;#\s\"]*)")
+_RAW_KEY = re.compile(rb"[?&;#]([^?&;#=\s\"\\]{1,100})=")
+_USERINFO = re.compile(r"//[^/?#@\s]*@")
+_JSON_KEY = re.compile(r"\"([^\"]{1,64})\"\s*:")
 
-_PERSONAL_KEYS = frozenset("""
-    email emailaddress mail useremail customeremail billingemail shippingemail contactemail sha256email hashedemail emailsha256 em
-    phone phonenumber telephone tel mobile mobilephone cell cellphone userphone customerphone billingphone shippingphone contactphone sha256phonenumber fax
-    firstname lastname fullname givenname familyname surname middlename customername username billingname shippingname contactname recipientname
-    address address1 address2 addressline1 addressline2 street streetaddress billingaddress shippingaddress deliveryaddress
-    birthday birthdate dateofbirth dob gender ssn socialsecurity passport nationalid taxid iban creditcard cardnumber cvv cvc accountnumber
-    password passwd pwd secret token accesstoken authtoken authorization apikey sessionid ip ipaddress externalid userid customerid
-""".split())  # fmt: skip
-"""Keys, lower-case without separators, whose values are dropped from properties and context."""
-_PERSONAL_TRAITS = _PERSONAL_KEYS | frozenset(
-    {"name", "nickname", "avatar", "zip", "zipcode", "postalcode", "postcode", "city", "title", "description", "id"}
-)
-"""The same for traits, which describe a person: there even ``name`` is one."""
-_PERSONAL_QUERY = frozenset("""
-    email e mail useremail emailaddress em phone phonenumber tel mobile name firstname lastname fullname surname username user uid userid
-    token accesstoken authtoken idtoken refreshtoken code key apikey password passwd pwd secret auth authorization session sessionid sid signature sig otp
-    address street dob birthday ssn
-""".split())  # fmt: skip
-_SEPARATORS = str.maketrans("", "", "_- .$")
-
-_KNOWN_KEYS = 8192
-# Property names repeat for ever, so they are remembered in plain dictionaries, emptied when an attacker fills them: a lookup costs a
-# twentieth of an LRU cache's, and there are dozens per event.
-_keys: dict[str, bool] = {}
-_trait_keys: dict[str, bool] = {}
-_names: set[str] = set()
+_clean_keys: set[str] = set()
+"""Keys of properties seen to be plain, codes or, with a value that is no text, a party's."""
+_parties: set[str] = set()
+"""Those of them under which an object would describe a person."""
+_clean_parameters: set[bytes] = set()
+_MEMO = 8192
 
 
-def is_personal_key(key: str) -> bool:
-    """Whether a property's name says that its value is a person's or a secret; the name may itself hold an address."""
-    known = _keys.get(key)
-    return _remember(_keys, key, _PERSONAL_KEYS) if known is None else known
+def untouched(properties: dict[str, Any], context: dict[str, Any], raw: bytes, known: Iterable[str] = ()) -> bool:
+    """Nothing would be removed. ``raw`` is one JSON document of both and of what else is to be looked at; ``known`` as in :func:`text`."""
+    if not spot.calm(raw) or not _calm_parameters(raw) or not (_clean(properties) and _clean(context)):
+        return False
+    if known and any(number.encode("utf-8", "replace") in raw for number in known):
+        return False
+    return len(raw) <= MAX_TEXT or max(map(len, raw.split(b'"'))) <= MAX_TEXT
 
 
-def is_personal_trait(key: str) -> bool:
-    """The same for a trait's name."""
-    known = _trait_keys.get(key)
-    return _remember(_trait_keys, key, _PERSONAL_TRAITS) if known is None else known
+def text(value: str, known: Iterable[str] = (), *, grouped: bool = True) -> str:
+    """The string without addresses, numbers and personal parameters. ``known``: spellings of the visitor's own numbers, removed wherever they occur;
+    without ``grouped`` only numbers with an international prefix are looked for."""
+    return _text(value, known, grouped=grouped, depth=0)
 
 
-def _remember(memo: dict[str, bool], key: str, personal: frozenset[str]) -> bool:
-    known = key.lower().translate(_SEPARATORS) in personal or text(key) != key
-    if len(key) <= 64 and not known:
-        if len(memo) >= _KNOWN_KEYS:
-            memo.clear()
-        memo[key] = False
-    return known
-
-
-def name(value: str) -> str:
-    """An event name, redacted; clean ones are remembered, as they repeat for ever."""
-    if value in _names:
+def _text(value: str, known: Iterable[str], *, grouped: bool, depth: int) -> str:
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    raw = value.encode()
+    if not known and spot.calm(raw) and _calm_parameters(raw):
         return value
-    found = text(value)
-    if found == value:
-        if len(_names) >= _KNOWN_KEYS:
-            _names.clear()
-        _names.add(value)
-    return found
+    mark = REDACTED
+    if "://" in value or value[:1] == "/":
+        mark = REDACTED_IN_URL
+        value = _USERINFO.sub("//", value)
+    if "=" in value:
+        value = _PARAMETER.sub(lambda match: _parameter(match, depth), value)
+    for number in known:
+        value = value.replace(number, mark)
+    return spot.numbers(spot.addresses(value, mark), mark, grouped=grouped)
+
+
+def url(value: str, known: Iterable[str] = ()) -> str:
+    """A URL without credentials, with personal and secret parameters replaced, and addresses and numbers anywhere in it."""
+    return text(value, known)
+
+
+def search(value: str, known: Iterable[str] = ()) -> str:
+    """A query string with or without its ``?``, treated as in a URL."""
+    return text(value, known) if value[:1] in {"?", "#"} else text("?" + value, known)[1:]
+
+
+def page(value: dict[str, str], known: Iterable[str] = ()) -> dict[str, str]:
+    """url, referrer, title, path and search of a page, redacted."""
+    return {field: (search if field == "search" else text)(inner, known) for field, inner in value.items()}
 
 
 def identifier_is_clean(value: str) -> bool:
-    """An id without an address or an international number in it. Digits and dashes alone are an id, whatever they look like."""
-    return "@" not in value and "+" not in value and "%" not in value and " " not in value
+    """Whether an event id may leave as it is: no address and no international number in it. Digits and dashes alone are an id, whatever they look like."""
+    return value.isascii() and text(value, grouped=False) == value
 
 
-def text(value: str) -> str:
-    """The string with e-mail addresses and telephone numbers replaced."""
-    if len(value) < 5:
-        return value
-    if "@" in value or "%40" in value:
-        value = _EMAIL.sub(REDACTED, value)
-    if _has_digit_group(value):
-        value = _PHONE.sub(REDACTED, value)
-    return value
+def properties(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
+    """Properties or context, redacted."""
+    return _object(value, property_kind, known, 0)
 
 
-def _has_digit_group(value: str) -> bool:
-    return (
-        "+" in value
-        or "%2" in value
-        or " " in value
-        or "-" in value
-        or "(" in value
-        or "." in value
-        or "/" in value
-        or value.startswith("00")
-    )
-
-
-def properties(value: dict[str, Any]) -> dict[str, Any]:
-    """Properties without personal keys, their strings redacted; the same object if there was nothing to do."""
-    if not value or is_clean(value):
-        return value
-    return {key: tree(inner) for key, inner in value.items() if not is_personal_key(key)}
-
-
-def is_clean(value: dict[str, Any]) -> bool:
-    """Nothing in it can be personal. Nearly all events have no trace of an address or number, and a few byte searches over the whole (``in`` is a memory
-    search) are cheaper than a look at each string. Every string that :func:`text` or :func:`url` would change leaves one of these traces."""
-    if _has_personal_key(value):
-        return False
-    raw = orjson.dumps(value)
-    classes = raw.translate(_CLASSES)
-    return not (
-        b"@" in classes
-        or b"sddds" in classes
-        or b"sdddds" in classes
-        or b"sddddd" in classes
-        or b":ss" in classes
-        or (b"00" in raw and _ZERO_PREFIX.search(raw) is not None)
-        or len(raw) > MAX_TEXT
-    )
-
-
-def _has_personal_key(value: dict[str, Any]) -> bool:
-    known = _keys
-    for key, inner in value.items():
-        # Only harmless names are remembered, so a miss is either new or personal.
-        if key not in known and is_personal_key(key):
-            return True
-        kind = type(inner)
-        if kind is dict:
-            if _has_personal_key(inner):
-                return True
-        elif kind is list:
-            for item in inner:
-                if type(item) is dict:
-                    if _has_personal_key(item):
-                        return True
-                elif type(item) is list and any(type(deep) in {dict, list} for deep in item):
-                    return True  # arrays of arrays are rare: let the walk decide
-    return False
+def traits(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
+    """What of the traits says nothing about who the person is."""
+    return _object(value, trait_kind, known, 0)
 
 
 def tree(value: Any) -> Any:
-    """Any JSON value, redacted; strings over 8 KiB are dropped to ``''``."""
-    kind = type(value)
-    if kind is str:
-        if len(value) > MAX_TEXT:
-            return ""
-        return url(value) if "://" in value[:12] else text(value)
-    if kind is dict:
-        return {key: tree(inner) for key, inner in value.items() if not is_personal_key(key)}
-    if kind is list:
-        return [tree(inner) for inner in value]
-    return value
+    """Any JSON value, redacted as a property's."""
+    return _value(value, PLAIN, property_kind, (), 0)
 
 
-def traits(value: dict[str, Any]) -> dict[str, Any]:
-    """Traits that say nothing about who the person is."""
-    return {key: tree(inner) for key, inner in value.items() if not is_personal_trait(key)}
-
-
-def url(value: str) -> str:
-    """A URL without credentials, with the values of personal and secret parameters replaced, and addresses in its path or fragment."""
-    if "?" in value or "#" in value:
-        head, mark, rest = value.partition("?")
-        if not mark:
-            head, mark, rest = value.partition("#")
-            return _clean_path(head) + mark + _parameters(rest)
-        query, hash_mark, fragment = rest.partition("#")
-        return _clean_path(head) + mark + _parameters(query) + hash_mark + _parameters(fragment)
-    return _clean_path(value)
-
-
-def _clean_path(value: str) -> str:
-    if "@" in value:
-        scheme, mark, rest = value.partition("://")
-        if mark:
-            authority, slash, path = rest.partition("/")
-            value = scheme + mark + authority.rpartition("@")[2] + slash + path
-    return text(value) if "@" in value or "%" in value or "+" in value else value
-
-
-def _parameters(query: str) -> str:
-    if not query:
-        return query
-    dirty = False
-    parts = query.split("&")
-    for number, part in enumerate(parts):
-        key, mark, value = part.partition("=")
-        if not mark:
-            cleaned = text(part) if "@" in part or "%" in part else part
-        elif _query_key(key):
-            cleaned = f"{key}={REDACTED_IN_URL}" if value else part
-        elif "@" in value or "%" in value or "+" in value:
-            cleaned = f"{key}={_query_value(value)}"
-        else:
+def _object(value: dict[str, Any], judge: Any, known: Iterable[str], depth: int) -> dict[str, Any]:
+    kept = {}
+    for key, inner in value.items():
+        kind = judge(key)
+        if kind == DROP or (key not in _clean_keys and text(key, known) != key):
             continue
-        if cleaned != part:
-            parts[number] = cleaned
-            dirty = True
-    return "&".join(parts) if dirty else query
+        kept[key] = _value(inner, kind, judge, known, depth + 1)
+    return kept
 
 
-def _query_value(value: str) -> str:
-    replaced = _PHONE.sub(REDACTED_IN_URL, _EMAIL.sub(REDACTED_IN_URL, value))
-    # A whole URL as a parameter (returnUrl=…) may hold encoded parameters of its own.
-    return REDACTED_IN_URL if "%3D" in replaced.upper() and _nested(replaced) else replaced
+def _value(value: Any, kind: int, judge: Any, known: Iterable[str], depth: int) -> Any:
+    shape = type(value)
+    if shape is str:
+        if kind == PERSON:
+            return ""
+        return text(value, known, grouped=kind != CODE) if len(value) <= MAX_TEXT else ""
+    if shape is int:
+        return value if value in _INT64 else None
+    if depth > _MAX_DEPTH:
+        return None
+    if shape is dict:
+        return _object(value, trait_kind if kind in {PERSON, PARTY} else judge, known, depth)
+    if shape is list:
+        return [_value(inner, kind, judge, known, depth + 1) for inner in value]
+    return value if shape in {float, bool} else None
 
 
-_NESTED = re.compile(r"(?:%3F|%26|%253F|%2526)([\w%.-]{1,40}?)(?:%3D|%253D)", re.IGNORECASE)
+def _clean(value: dict[str, Any]) -> bool:
+    if not value.keys() <= _clean_keys and not all(map(_learn, value)):
+        return False
+    for key, inner in value.items():
+        if type(inner) in _NESTED:
+            if key in _parties:
+                return False
+            if type(inner) is dict:
+                if not _clean(inner):
+                    return False
+            else:
+                for item in inner:
+                    if type(item) is dict:
+                        if not _clean(item):
+                            return False
+                    elif type(item) is list:
+                        return False  # lists of lists are rare: let the walk decide
+    return True
 
 
-def _nested(value: str) -> bool:
-    return any(_query_key(key) for key in _NESTED.findall(value)) or "%2540" in value
+def _learn(key: str) -> bool:
+    if key in _clean_keys:
+        return True
+    kind = property_kind(key)
+    if kind in {PERSON, DROP}:
+        return False
+    if len(key) <= 64:  # it came with a calm document, so it holds neither an address nor a number
+        if len(_clean_keys) >= _MEMO:
+            _clean_keys.clear()
+            _parties.clear()
+        _clean_keys.add(key)
+    if kind == PARTY:
+        _parties.add(key)
+    return True
 
 
-def _query_key(key: str) -> bool:
-    return key.lower().translate(_SEPARATORS) in _PERSONAL_QUERY
+def _calm_parameters(raw: bytes) -> bool:
+    last = raw.rfind(b"=")
+    if last < 0:
+        return True
+    # Parameters stand together in one URL or two: what lies before the first and after the last need not be searched.
+    for key in _RAW_KEY.findall(raw, max(0, raw.find(b"=") - 101), last + 1):
+        if key not in _clean_parameters:
+            if is_personal_query(key.decode("utf-8", "replace")):
+                return False
+            if len(key) <= 64:
+                if len(_clean_parameters) >= _MEMO:
+                    _clean_parameters.clear()
+                _clean_parameters.add(key)
+    return True
+
+
+def _parameter(match: re.Match[str], depth: int) -> str:
+    before, key, value = match.groups()
+    if value and (is_personal_query(key) or _hides(value, depth)):
+        return f"{before}{key}={REDACTED_IN_URL}"
+    return match[0]
+
+
+def _hides(value: str, depth: int) -> bool:
+    """Whether a parameter's value, once decoded, holds something personal. What is encoded more often than anybody needs to does."""
+    if value[:1] == "{" and any(map(is_personal_query, _JSON_KEY.findall(value))):
+        return True
+    if "%" in value or "+" in value:
+        for decoded in {unquote(value), unquote_plus(value)} - {value}:
+            if (
+                depth >= _MAX_UNQUOTE
+                or _text(decoded, (), grouped=True, depth=depth + 1) != decoded
+                or _hides(decoded, depth + 1)
+            ):
+                return True
+    return spot.numbers(spot.addresses(value, ""), "", grouped=False) != value

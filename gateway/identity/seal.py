@@ -2,33 +2,35 @@
 
 Law: this is the last place that sees raw identity. Everything TikTok wants hashed is hashed here, everything else that looks personal is
 redacted, and mappings that target ``user.*`` run here because only here their source has a value. No cache is keyed by raw personal data: telephone numbers, whose
-parsing is dear, are remembered under a keyed hash.
+parsing is dear, are remembered under a keyed hash. A sealed event can always be serialised.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from cachetools import LRUCache
+import orjson
 
+from gateway.event import fields
 from gateway.event.model import Event
 from gateway.identity import browser_id, click_id, normalise, redact
-from gateway.identity.sealed import VERSION, SealedEvent
+from gateway.identity.sealed import VERSION, SealedEvent, SealedUser
 
 _EARLIEST_S = 946_684_800  # 2000-01-01: older clocks are unset ones
-_TITLE_FIELDS = ("title", "path", "search")
+_SKEW_S = 60  # a reading this far ahead is rounding and transit, not a wrong clock
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
-_KNOWN_LOCALES = 1024
-_locales: set[str] = set()
+_HASHED = normalise.HASHED
+_HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_MIN_PHONE = 7
 MAX_VALUES = 10
 """Values kept of a field given as a list."""
 
 
 @dataclass(slots=True)
 class Visitor:
-    """What the request says about who sent it; strings are empty where it says nothing. ``ttp`` has been checked."""
+    """What the request says about who sent it; strings are empty where it says nothing."""
 
     ip: str = ""
     """A public address, or empty."""
@@ -49,8 +51,10 @@ class UserRule(NamedTuple):
     target: str
     """TikTok's field name without ``user.``."""
     source: str
-    """Dotted path into the raw event: ``properties.customer.mail``, ``traits.phone``, ``userId``."""
+    """Dotted path into the raw event: ``properties.customer.mail``, ``traits.phone``, ``userId``; a number picks from a list."""
     default: str = ""
+    transform: Callable[[Any], Any] | None = None
+    """What is done to the value before it is normalised; one that raises gives no value."""
 
 
 def sha256(text: str) -> str:
@@ -70,11 +74,12 @@ def owner(anonymous_id: str) -> str:
 class Sealer:
     """Seals the events of one pipeline."""
 
-    def __init__(self, region: str, phone_key: bytes, phone_cache_size: int = 65_536) -> None:
+    def __init__(self, region: str, phone_key: bytes, phone_cache_size: int = 16_384) -> None:
         """``region`` reads telephone numbers without a country code; ``phone_key`` (≤ 64 random bytes) keys the cache of parsed ones."""
         self._region = region
         self._phone_key = phone_key
-        self._phones: LRUCache[bytes, str] = LRUCache(phone_cache_size)
+        self._phones: dict[bytes, str] = {}
+        self._phones_max = phone_cache_size
 
     def seal(
         self, event: Event, visitor: Visitor, *, pipeline: str, granted: list[str], consent_source: str, gpc: bool, received: float, event_id: str,
@@ -82,57 +87,58 @@ class Sealer:
         """The sealed form of ``event``. ``received`` is Unix seconds, ``event_id`` the id to use where the event has none."""
         findings: list[str] = []
         user: dict[str, Any] = {}
+        known: tuple[str, ...] = ()
         for field, raw in event.identity.items():
             if digest := self._one(field, raw) if type(raw) is str else self.field(field, raw):
                 user[field] = digest
-            else:
+                if field == "phone" and (type(raw) is not str or raw[:1] != "+"):
+                    known = _spellings(raw)
+            elif field in normalise.HASHED or field in normalise.PLAIN:
                 findings.append(f"user.{field}: blank, a placeholder or not valid; omitted")
-        if "external_id" not in user:
-            fallback = event.user_id or event.anonymous_id or visitor.anonymous_id
-            if fallback and (digest := self._one("external_id", fallback)):
-                user["external_id"] = digest
-        page_url = event.page.get("url") or visitor.referer
-        if not page_url:
-            page_url = f"{visitor.scheme}://{visitor.host}/" if visitor.host else ""
-            findings.append("page.url: not given; the site's root is used")
-        referrer = event.page.get("referrer", "")
-        if ttclid := click_id.resolve(page_url, event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host):
+        if "external_id" not in user and (digest := self._fallback_id(event, visitor)):
+            user["external_id"] = digest
+        page = event.page.copy()
+        if not page.get("url"):
+            self._page_url(page, visitor, findings)
+        url, referrer = page.get("url", ""), page.get("referrer", "")
+        if ttclid := click_id.resolve(url, event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host):
             user["ttclid"] = ttclid
-        if visitor.ttp:
-            user["ttp"] = visitor.ttp
-        elif event.ttp and browser_id.valid(event.ttp):
-            user["ttp"] = event.ttp
+        ttp = visitor.ttp or event.ttp
+        if ttp and browser_id.valid(ttp):
+            user["ttp"] = ttp
         if visitor.ip:
             user["ip"] = visitor.ip
-        if visitor.user_agent:
-            user["user_agent"] = visitor.user_agent
-        if event.locale and _is_locale(event.locale):
+        if agent := visitor.user_agent:
+            user["user_agent"] = (
+                agent if agent.isascii() and "@" not in agent and "+" not in agent else redact.text(agent, grouped=False)
+            )
+        if event.locale and _LOCALE.fullmatch(event.locale):
             user["locale"] = event.locale
-        page = {"url": redact.url(page_url)}
-        if referrer:
-            page["referrer"] = redact.url(referrer)
-        for field in _TITLE_FIELDS:
-            if value := event.page.get(field):
-                page[field] = redact.url(value) if field == "search" else redact.text(value)
-        given = event.event_id or event_id
+        name, properties, context, given = event.name, event.properties, event.context, event.event_id or event_id
+        if not _untouched((name, given, page, properties, context), known):
+            name = redact.text(name, known)
+            page = redact.page(page, known)
+            properties, context = redact.properties(properties, known), redact.properties(context, known)
+            if not redact.identifier_is_clean(given):
+                given = sha256(given)[:32]
         sealed: SealedEvent = {
             "v": VERSION,
             "wire": event.wire.value,
             "type": event.type,
-            "name": redact.name(event.name),
-            "event_id": given if redact.identifier_is_clean(given) else sha256(given)[:32],
+            "name": name,
+            "event_id": given,
             "time": self._time(event, received, findings),
             "received": received,
             "pipeline": pipeline,
-            "user": user,  # type: ignore[typeddict-item]
+            "user": cast("SealedUser", user),
             "page": page,
-            "properties": redact.properties(event.properties),
+            "properties": properties,
             "consent": {"granted": granted, "source": consent_source},
         }
-        if event.traits and (kept := redact.traits(event.traits)):
+        if event.traits and (kept := redact.traits(event.traits, known)):
             sealed["traits"] = kept
-        if event.context:
-            sealed["context"] = redact.properties(event.context)
+        if context:
+            sealed["context"] = context
         if gpc:
             sealed["gpc"] = True
         if event.limited_data_use is not None:
@@ -146,6 +152,11 @@ class Sealer:
         user: dict[str, Any] = {}
         for rule in rules:
             raw = _lookup(event, rule.source) if rule.source else None
+            if raw is not None and rule.transform is not None:
+                try:
+                    raw = rule.transform(raw)
+                except Exception:  # noqa: BLE001 - a mapping's fault leaves out its field, never the event
+                    raw = None
             if raw is None or raw == "":
                 raw = rule.default
             if raw and (value := self.field(rule.target, raw)):
@@ -154,34 +165,60 @@ class Sealer:
 
     def field(self, field: str, raw: Any) -> str | list[str]:
         """One user field, normalised and (where TikTok wants it) hashed; ``''`` if nothing usable is left."""
-        if type(raw) is list:
-            values = list(dict.fromkeys(value for item in raw[:MAX_VALUES] if (value := self._one(field, item))))
-            return values if len(values) > 1 else values[0] if values else ""
-        return self._one(field, raw)
+        if type(raw) is not list:
+            return self._one(field, raw)
+        values = list(dict.fromkeys(value for item in raw[:MAX_VALUES] if (value := self._one(field, item))))
+        return values if len(values) > 1 and field in normalise.LISTS else values[0] if values else ""
 
     def _one(self, field: str, raw: Any) -> str:
-        text = raw.strip() if type(raw) is str else str(raw) if type(raw) in {int, float} else ""
-        if not text or (len(text) <= normalise.LONGEST_PLACEHOLDER and text.lower() in normalise.PLACEHOLDERS):
+        text = raw.strip() if type(raw) is str else fields.text(raw)
+        if not text:
             return ""
-        if (normaliser := normalise.HASHED.get(field)) is not None:
-            if normalise.is_digest(text):
-                return text.lower()
-            normal = self._phone(text) if field == "phone" else normaliser(text, self._region)
-            return sha256(normal) if normal else ""
-        if (normaliser := normalise.PLAIN.get(field)) is not None:
-            return normaliser(text, self._region)[:100]
-        if field == "ttclid":
-            return text if click_id.valid(text) else ""
-        if field == "ttp":
-            return text if browser_id.valid(text) else ""
-        return redact.text(text)[:1024]
+        normaliser = _HASHED.get(field)
+        if normaliser is None:
+            return self._plain(field, text)
+        if len(text) == 64 and normalise.is_digest(text):
+            return normalise.digest(text)
+        if normalise.is_nothing(text, normalise.PLACEHOLDERS if field in normalise.NAMED else normalise.NO_IDS):
+            return ""
+        if field == "phone":
+            return self._phone(text)
+        normal = normaliser(text, self._region)
+        return sha256(normal) if normal else ""
+
+    def _plain(self, field: str, text: str) -> str:
+        if normaliser := normalise.PLAIN.get(field):
+            return "" if normalise.is_nothing(text, normalise.PLACEHOLDERS) else normaliser(text, self._region)[:100]
+        check = _CHECKED.get(field)
+        return text if check is not None and check(text) else ""
 
     def _phone(self, text: str) -> str:
         key = hashlib.blake2b(text.encode("utf-8", "replace"), key=self._phone_key, digest_size=16).digest()
         known = self._phones.get(key)
         if known is None:
-            known = self._phones[key] = normalise.phone(text, self._region)
+            normal = normalise.phone(text, self._region)
+            if len(self._phones) >= self._phones_max:
+                # The oldest goes: keeping count of the latest use would cost every look-up as much as the hash itself.
+                del self._phones[next(iter(self._phones))]
+            known = self._phones[key] = sha256(normal) if normal else ""
         return known
+
+    def _fallback_id(self, event: Event, visitor: Visitor) -> str:
+        for candidate in (event.user_id, event.anonymous_id, visitor.anonymous_id):
+            if candidate and (digest := self._one("external_id", candidate)):
+                return digest
+        return ""
+
+    @staticmethod
+    def _page_url(page: dict[str, str], visitor: Visitor, findings: list[str]) -> None:
+        if visitor.referer:
+            page["url"] = visitor.referer
+        elif visitor.host and _HOST.fullmatch(visitor.host):
+            page["url"] = f"https://{visitor.host}/"
+            findings.append("page.url: not given; the site's root is used")
+        else:
+            page.pop("url", None)
+            findings.append("page.url: not given, and nothing to derive it from")
 
     @staticmethod
     def _time(event: Event, received: float, findings: list[str]) -> int:
@@ -189,22 +226,40 @@ class Sealer:
             return int(received)
         # The sender's clock may be wrong, but the distance between its two readings is right.
         moment = min(event.timestamp, received) if event.sent_at is None else event.timestamp + (received - event.sent_at)
-        if moment > received + 60 or moment < _EARLIEST_S:
+        if not _EARLIEST_S <= moment <= received + _SKEW_S:
             findings.append("event_time: not plausible; the time of receipt is used")
             return int(received)
         return int(min(moment, received))
 
 
-def _is_locale(value: str) -> bool:
-    """BCP 47 by its shape; the few that exist are remembered."""
-    if value in _locales:
-        return True
-    if _LOCALE.fullmatch(value) is None:
-        return False
-    if len(_locales) >= _KNOWN_LOCALES:
-        _locales.clear()
-    _locales.add(value)
-    return True
+def _untouched(parts: tuple[str, str, dict[str, str], dict[str, Any], dict[str, Any]], known: tuple[str, ...]) -> bool:
+    try:
+        raw = orjson.dumps(parts)
+    except (TypeError, ValueError):
+        return False  # something that cannot be written: the walk replaces it
+    return redact.untouched(parts[3], parts[4], raw, known)
+
+
+def _spellings(raw: Any) -> tuple[str, ...]:
+    """Telephone numbers as the sender wrote them, to be found wherever else it wrote them; hashed ones need no looking for."""
+    values = raw if type(raw) is list else [raw]
+    texts = (fields.text(value).strip() for value in values[:MAX_VALUES])
+    return tuple(text for text in texts if _MIN_PHONE <= len(text) <= 40)
+
+
+def _is_ip(text: str) -> bool:
+    return 3 <= len(text) <= 45 and _IP.fullmatch(text) is not None
+
+
+_IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_CHECKED: dict[str, Callable[[str], object]] = {
+    "ttclid": click_id.valid,
+    "ttp": browser_id.valid,
+    "locale": _LOCALE.fullmatch,
+    "ip": _is_ip,
+    "user_agent": lambda text: len(text) <= 1024 and text.isascii() and "@" not in text,
+}
+"""User fields that are sent as they are, with what they must look like; a field that is in none of the tables is not sent."""
 
 
 def _lookup(event: Event, path: str) -> Any:
@@ -217,7 +272,7 @@ def _lookup(event: Event, path: str) -> Any:
     for part in rest.split(".") if rest else ():
         if type(value) is dict:
             value = value.get(part)
-        elif type(value) is list and part.isdigit() and int(part) < len(value):
+        elif type(value) is list and part.isascii() and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
         else:
             return None
