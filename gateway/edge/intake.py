@@ -62,8 +62,9 @@ class Intake:
         bots_policy: str = "",
     ) -> Taken:
         """Turn ``events`` into records. ``visit`` gives the visitor of an event that will be sealed."""
-        taken = Taken([], [], 0, 0, [], Reason.NONE)
-        records, accepted, rejected = taken.records, taken.accepted, taken.rejected
+        records: list[NewRecord] = []
+        accepted: list[tuple[str, str]] = []
+        rejected: list[Rejection] = []
         received = self._now()
         candidates = pipeline.integrations if integrations is None else integrations
         policy = bots_policy or pipeline.bots

@@ -110,11 +110,10 @@ def optional_time(value: Any) -> float | None:
 
 def _seconds(value: Any) -> float | None:
     if type(value) is str:
-        value = value.strip()
         # Digits first: 1712121212000 is also a valid ISO 8601 time, of the year 1712. Eight digits are a date.
-        if not _NUMBER.fullmatch(value):
+        if value[4:5] == "-" or not _NUMBER.fullmatch(value := value.strip()):
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(value if value.endswith("Z") else value.strip())
                 seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
             except (ValueError, OverflowError):
                 return None
@@ -145,7 +144,9 @@ def consent(value: Any) -> dict[str, bool] | None:
     source = nested if type(nested) is dict else value
     found: dict[str, bool] = {}
     for category, granted in source.items():
-        if type(granted) in _DECISIONS and granted in _GRANTS and len(category) <= _MAX_CATEGORY:
+        if (granted is True or granted is False or (type(granted) in _DECISIONS and granted in _GRANTS)) and len(
+            category
+        ) <= _MAX_CATEGORY:
             key = category.lower()
             if len(found) < _MAX_CATEGORIES or key in _ALWAYS_READ:
                 # Two spellings of one category: a denial beats a grant.

@@ -4,6 +4,7 @@ Law: one bad event never spoils its neighbours; what the body as a whole cannot 
 Source: the Signal event schema; spellings of other event collectors (Segment's) are accepted where they mean the same.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from gateway.errors import BadInput
@@ -14,9 +15,6 @@ from gateway.outcome import Reason
 _KINDS = {"t": "track", "p": "page", "i": "identify", "g": "group"}
 _TYPES = frozenset(_KINDS.values())
 _PAGE_NAMES = frozenset({"page", "pageview", "page_view", "page view", "pageviewed", "$pageview"})
-_CONTEXT_APART = frozenset({
-    "page", "ip", "userAgent", "user_agent", "traits", "user", "consent", "consent_mode", "gcs", "locale", "ttclid", "ttp", "ad", "pixel",
-})  # fmt: skip
 _PAGE_URL_KEYS = ("page_location", "$current_url", "url")
 _NOTHING: dict[str, Any] = {}
 """Stands for an absent object; never written to."""
@@ -82,57 +80,65 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
     kind = forced or get("type") or ("track" if "event" in item else "")
     if type(kind) is not str or kind not in _TYPES:
         raise BadInput(Reason.WRONG_SHAPE, 'an event needs a "type" of track, page, identify or group, or an "event" name')
-    properties = _object(get("properties"))
-    context = _object(get("context")) or shared_context
     if kind == "track":
         found = fields.name(get("event") or get("name"))
         if found.lower() in _PAGE_NAMES:
             kind = found = "page"
     else:
         found = kind
-    traits = _object(get("traits")) or _object(context.get("traits"))
-    user = _object(get("user")) or _object(context.get("user"))
-    who: dict[str, Any] = {}
-    if user:
-        _identify(who, user)
-    if traits:
-        _identify(who, traits)
-    if properties:
-        fields.identity(who, properties, fields.PERSON_KEYS)
+    properties = get("properties")
+    if type(properties) is not dict:
+        properties = {}
+    context = get("context")
+    if type(context) is not dict or not context:
+        context = shared_context
     identifier = fields.identifier
     event_id = get("event_id") or get("messageId") or get("eventId") or properties.get("event_id")
+    timestamp = get("timestamp") or get("originalTimestamp")
     sent_at = get("sentAt")
     user_id = get("userId") or get("user_id")
     anonymous_id = get("anonymousId") or get("anonymous_id")
+    who: dict[str, Any] = {}
     event = Event(
         Wire.SIGNAL,
         kind,
         found,
         identifier(event_id) if event_id else "",
-        fields.time(get("timestamp") or get("originalTimestamp")),
+        fields.time(timestamp) if timestamp else None,
         fields.optional_time(sent_at) if sent_at else shared_sent_at,
         identifier(user_id) if user_id else "",
         identifier(anonymous_id) if anonymous_id else "",
         who,
-        traits,
+        {},
         properties,
-        _page(kind, context, properties),
+        {},
+        {},
     )
-    ttclid = properties.get("ttclid") or user.get("ttclid")
-    if context:
-        for key in context:
-            if key in _CONTEXT_APART:
-                _apart(event, context)
-                break
-        event.context = {key: value for key, value in context.items() if key not in _CONTEXT_APART}
-    if user:
+    rest = event.context
+    for key, value in context.items():
+        read = _CONTEXT.get(key)
+        if read is None:
+            rest[key] = value
+        elif value:
+            read(event, value)
+    user = get("user") or context.get("user")
+    if user and type(user) is dict:
+        _identify(who, user)
         _from_user(event, user)
-    if ttclid and not event.ttclid:
-        event.ttclid = fields.text(ttclid)
+    traits = get("traits") or context.get("traits")
+    if traits and type(traits) is dict:
+        event.traits = traits
+        _identify(who, traits)
+    if properties:
+        fields.identity(who, properties, fields.PERSON_KEYS)
+        if not event.ttclid and (ttclid := properties.get("ttclid")):
+            event.ttclid = fields.text(ttclid)
+        if kind == "page" or "url" not in event.page:
+            _page_of_properties(event, properties)
     if kind == "group" and (group := identifier(get("groupId") or get("group_id"))):
-        event.context = {**event.context, "groupId": group}
+        rest["groupId"] = group
     elif kind == "page" and (title := fields.text(get("name"), fields.MAX_NAME)):
-        event.context = {**event.context, "name": title}
+        rest["name"] = title
     return event
 
 
@@ -143,47 +149,79 @@ def _identify(who: dict[str, Any], person: dict[str, Any]) -> None:
         fields.identity(who, address, fields.TRAIT_KEYS)
 
 
-def _apart(event: Event, context: dict[str, Any]) -> None:
-    """Those parts of the context that have a field of their own."""
-    get = context.get
-    if consent := get("consent"):
-        event.consent = fields.consent(consent)
-    if mode := get("consent_mode") or get("gcs"):
-        event.consent_mode = fields.identifier(mode)
-    if locale := get("locale"):
-        event.locale = fields.identifier(locale)
-    ad = _object(get("ad"))
-    if ttclid := get("ttclid") or ad.get("ttclid") or ad.get("callback"):
-        event.ttclid = fields.text(ttclid)
-    if ttp := get("ttp"):
-        event.ttp = fields.identifier(ttp)
-    if ip := get("ip"):
-        event.ip = fields.identifier(ip)
-    if user_agent := get("userAgent") or get("user_agent"):
-        event.user_agent = fields.text(user_agent, fields.MAX_USER_AGENT)
-    if pixel := get("pixel"):
-        event.pixel_codes = fields.pixel_codes(pixel)
-
-
 def _from_user(event: Event, user: dict[str, Any]) -> None:
     """What TikTok's ``user`` object says besides who it is, where the context did not."""
     event.locale = event.locale or fields.identifier(user.get("locale"))
+    event.ttclid = event.ttclid or fields.text(user.get("ttclid"))
     event.ttp = event.ttp or fields.identifier(user.get("ttp"))
     event.ip = event.ip or fields.identifier(user.get("ip"))
     event.user_agent = event.user_agent or fields.text(user.get("user_agent"), fields.MAX_USER_AGENT)
 
 
-def _page(kind: str, context: dict[str, Any], properties: dict[str, Any]) -> dict[str, str]:
-    given = context.get("page")
-    page = fields.page(given) if given else {}
-    if "url" not in page:
-        for key in _PAGE_URL_KEYS:
-            # "url" among a product's properties is the product's; only a page view's is the page's.
-            value = properties.get(key)
-            if type(value) is str and value and len(value) <= fields.MAX_TEXT and (key != "url" or kind == "page"):
-                page["url"] = value
-                break
-    if kind == "page":
+def _page_of_properties(event: Event, properties: dict[str, Any]) -> None:
+    page, view = event.page, event.type == "page"
+    for key in _PAGE_URL_KEYS:
+        if "url" in page:
+            break
+        # "url" among a product's properties is the product's; only a page view's is the page's.
+        value = properties.get(key)
+        if type(value) is str and value and len(value) <= fields.MAX_TEXT and (view or key != "url"):
+            page["url"] = value
+    if view:
         for field, value in fields.page(properties).items():
             page.setdefault(field, value)
-    return page
+
+
+# -- the parts of a context that have a field of their own; a part that is given twice is taken where it is said first
+
+
+def _read_page(event: Event, value: Any) -> None:
+    event.page = fields.page(value)
+
+
+def _read_consent(event: Event, value: Any) -> None:
+    event.consent = fields.consent(value)
+
+
+def _read_mode(event: Event, value: Any) -> None:
+    event.consent_mode = event.consent_mode or fields.identifier(value)
+
+
+def _read_locale(event: Event, value: Any) -> None:
+    event.locale = fields.identifier(value)
+
+
+def _read_ttclid(event: Event, value: Any) -> None:
+    event.ttclid = fields.text(value)
+
+
+def _read_ad(event: Event, value: Any) -> None:
+    if not event.ttclid and type(value) is dict:
+        event.ttclid = fields.text(value.get("ttclid") or value.get("callback"))
+
+
+def _read_ttp(event: Event, value: Any) -> None:
+    event.ttp = fields.identifier(value)
+
+
+def _read_ip(event: Event, value: Any) -> None:
+    event.ip = fields.identifier(value)
+
+
+def _read_user_agent(event: Event, value: Any) -> None:
+    event.user_agent = event.user_agent or fields.text(value, fields.MAX_USER_AGENT)
+
+
+def _read_pixel(event: Event, value: Any) -> None:
+    event.pixel_codes = fields.pixel_codes(value)
+
+
+def _read_later(_event: Event, _value: Any) -> None:
+    """``user`` and ``traits`` say who the visitor is: their order among each other matters."""
+
+
+_CONTEXT: dict[str, Callable[[Event, Any], None]] = {
+    "page": _read_page, "consent": _read_consent, "consent_mode": _read_mode, "gcs": _read_mode, "locale": _read_locale, "ttclid": _read_ttclid, "ad": _read_ad,
+    "ttp": _read_ttp, "ip": _read_ip, "userAgent": _read_user_agent, "user_agent": _read_user_agent, "pixel": _read_pixel, "user": _read_later,
+    "traits": _read_later,
+}  # fmt: skip

@@ -1,6 +1,7 @@
 """The pipeline is total: every event has exactly one outcome for every integration, and nothing a sender does is a 5xx."""
 
 import asyncio
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,43 @@ async def test_other_tools_native_bodies_are_taken_whole() -> None:
             assert (reply.status, reply.json["code"]) == (200, 0)
             taken += 1
     assert taken == 8
+
+
+HEAVY: dict[str, Any] = {
+    "brackets": b"[" * 500_000,
+    "flat arrays": b"[" + b"[]," * 300_000 + b"[]]",
+    "at signs": orjson.dumps({"event": "x", "properties": {"s": "@" * 1_000_000}}),
+    "almost addresses": orjson.dumps({"event": "x", "properties": {f"k{at}": "a." * 4000 + "@" for at in range(120)}}),
+    "almost telephones": orjson.dumps({"event": "x", "properties": {f"k{at}": "0123 " * 1600 for at in range(120)}}),
+    "many keys": orjson.dumps({"event": "x", "properties": {f"k{at}": at for at in range(70_000)}}),
+    "wide and nested": orjson.dumps({"event": "x", "properties": {"a": [{"b": [{"c": 1}] * 10}] * 5000}}),
+    "crowded consent": orjson.dumps({"event": "x", "context": {"consent": {f"c{at}": True for at in range(60_000)}}}),
+    "identities": orjson.dumps({"event": "x", "traits": {"email": ["a@b.c"] * 150_000, "phone": ["+44 20 7946 0000"] * 10_000}}),
+    "pixel codes": orjson.dumps({"event": "x", "context": {"pixel": {"codes": "|" * 1_000_000}}}),
+    "a long time": orjson.dumps({"event": "x", "timestamp": "1" * 1_000_000}),
+    "a long number": b'{"event":"x","properties":{"n":' + b"1" * 1_000_000 + b"}}",
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+async def test_no_body_holds_the_loop_for_a_second(name: str) -> None:
+    """Seconds of CPU, so that a busy machine fails nobody; all of these take a quarter of it at most."""
+    desk = Desk(pipelines=[{**WIDE, "bots": "allow"}], integrations=INTEGRATIONS, consent={"default": "grant"})
+    for path in ("e", "api/v2/pixel", "v1/c"):
+        began = time.process_time()
+        sound(await desk.send("POST", path, HEAVY[name]))
+        assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cookie": "a=1;" * 16_000}, {"Cookie": "_ttp=" + "x" * 60_000}, {"Cookie": "OptanonConsent=" + "groups=," * 600}, {"User_Agent": "a" * 60_000},
+        {"Referer": "https://x/?" + "ttclid=%" * 7500}, {"Origin": "https://" + "a." * 30_000}, {"Authorization": "Bearer " + "x" * 60_000},
+    ],
+)  # fmt: skip
+async def test_no_header_holds_the_loop(headers: dict[str, str]) -> None:
+    desk = Desk(pipelines=[WIDE], integrations=INTEGRATIONS, consent={"default": "grant"})
+    began = time.process_time()
+    sound(await desk.post("e", {"event": "x"}, **headers))
+    assert time.process_time() - began < 0.5
