@@ -1,0 +1,99 @@
+"""What each step of the data path costs alone, in µs per event: ``python -m benchmarks.micro.path``. Sums are not the whole: caches are warm here."""
+
+import asyncio
+import os
+import time
+import timeit
+from collections.abc import Callable
+
+import orjson
+from multidict import CIMultiDict
+
+from benchmarks.load.requests import collect_request
+from gateway.catalog.model import IntegrationSettings, PipelineSettings
+from gateway.catalog.runtime import Live, compile_catalogue
+from gateway.consent.gate import Gate
+from gateway.consent.settings import ConsentSettings
+from gateway.consent.signals import RequestReader
+from gateway.edge import cookies
+from gateway.edge.address import Client
+from gateway.edge.collect import Collector
+from gateway.edge.head import Head
+from gateway.edge.settings import CookieSettings
+from gateway.event import jsonbody, signal
+from gateway.identity.seal import Visitor
+from gateway.spool.base import NewRecord
+from gateway.telemetry.metrics import Metrics
+
+
+class _Sink:
+    """Takes records and never commits: the spool has a benchmark of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[None] = loop.create_future()
+        self.records: list[NewRecord] = []
+
+    def put(self, records: list[NewRecord]) -> "asyncio.Future[None]":
+        self.records = records
+        return self._future
+
+
+def main() -> None:
+    """Print the table."""
+    loop = asyncio.new_event_loop()
+    catalogue = compile_catalogue(
+        [PipelineSettings(id="shop", key="dk_bench", integrations=["tiktok"], default_region="GB", rate_limit=10_000_000)],
+        [IntegrationSettings(id="tiktok", pixel_code="C4ABCDEF1234567890AB")],
+        os.urandom(16),
+    )
+    collector = Collector(
+        live=Live(catalogue), prefix="/gw", consent=ConsentSettings(), cookie_settings=CookieSettings(), allowed_origins=[],
+        metrics=Metrics(), now=time.time, entropy=os.urandom, purge=lambda _owner, _reason: None,
+    )  # fmt: skip
+    sink = _Sink(loop)
+    collector.spool = sink  # type: ignore[assignment]
+    raw_head, body = collect_request("127.0.0.1", "/gw/e", "micro")(1).split(b"\r\n\r\n", 1)
+    fields = CIMultiDict(tuple(line.decode().split(": ", 1)) for line in raw_head.split(b"\r\n")[1:])  # type: ignore[misc]
+    head = Head("POST", b"/gw/e", "/gw/e", "", fields, (), (1, 1))
+    client = Client("203.0.114.7", "203.0.114.7", "http", "127.0.0.1")
+    collector.handle(head, body, client)
+    settings = ConsentSettings()
+    gate, reader = Gate(settings), RequestReader(settings)
+    jar = cookies.read(fields["Cookie"], reader.cookie_names)
+    event = signal.parse(jsonbody.load(body), None).events[0]
+    visitor = Visitor(client.public_ip, fields["User-Agent"], "2NbVBtlA8nqwZQ8aJvWq3yJ0uRz", jar, "7f1c2a54", "", client.host)
+    seal = catalogue.pipelines[0].sealer.seal
+    sealed = seal(
+        event,
+        visitor,
+        pipeline="shop",
+        granted=["marketing"],
+        consent_source="event",
+        gpc=False,
+        received=time.time(),
+        event_id="",
+    )
+    payload = sink.records[0].payload
+    apply = catalogue.integrations["tiktok"].program.apply
+    steps: dict[str, Callable[[], object]] = {
+        "parse: JSON": lambda: jsonbody.load(body),
+        "parse: JSON and canonical event": lambda: signal.parse(jsonbody.load(body), None),
+        "gate: cookies, signals, decision": lambda: gate.decide(
+            event.consent, event.consent_mode, reader.read(cookies.read(fields["Cookie"], reader.cookie_names), None)
+        ),
+        "seal": lambda: seal(
+            event, visitor, pipeline="shop", granted=["marketing"], consent_source="event", gpc=False, received=0.0, event_id=""
+        ),
+        "payload: write": lambda: orjson.dumps(sealed),
+        "payload: read": lambda: orjson.loads(payload),
+        "map": lambda: apply(sealed),
+        "collect: all of it up to the spool": lambda: collector.handle(head, body, client),
+    }
+    print(f"request of {len(raw_head) + len(body) + 4} bytes, event of {len(body)}, payload of {len(payload)}")
+    for name, step in steps.items():
+        best = min(timeit.repeat(step, number=5_000, repeat=5)) / 5_000 * 1e6
+        print(f"{name:36} {best:7.2f} µs")
+
+
+if __name__ == "__main__":
+    main()
