@@ -1,39 +1,47 @@
 """The gate: signals in, decision out (pure).
 
-Law: any explicit denial beats any grant; GPC denies marketing and advertising; no signal means the default; all categories of an integration must
-be granted; ``marketing`` falls back to ``advertising`` only where nothing was said about marketing itself.
+Law: any explicit denial beats any grant; GPC denies marketing and advertising where it is honoured; no signal means the default; all categories of an
+integration must be granted; ``marketing`` falls back to ``advertising`` only where nothing was said about marketing itself.
 """
 
 from collections.abc import Iterable, Mapping
 
 from gateway.consent.settings import ConsentSettings
-from gateway.consent.signals import RequestSignals, consent_mode, merge
+from gateway.consent.signals import RequestSignals, consent_mode, merge, wellformed
 from gateway.outcome import Reason
 
 _GPC_DENIES = {"marketing": False, "advertising": False}
-_MEMO = 256
-"""Combinations of an event's own signals remembered per request signals."""
 _FALLBACK = {"marketing": "advertising"}
+_MEMO = 4096
+_MAX_REMEMBERED = 256
+"""Characters of an event's own category names up to which its decision is remembered."""
 
 
 class Decision:
     """What one event may be used for. Shared between events with the same signals: treat as frozen."""
 
-    __slots__ = ("_by_required", "_categories", "_default", "gpc", "granted", "source")
+    __slots__ = ("_by_gpc", "_by_required", "_categories", "_default", "denied", "gpc", "granted", "source")
 
-    def __init__(self, categories: Mapping[str, bool], source: str, *, gpc: bool, default: bool) -> None:
+    def __init__(
+        self, categories: Mapping[str, bool], source: str, *, gpc: bool, default: bool, by_gpc: frozenset[str] = frozenset()
+    ) -> None:
+        """``by_gpc`` are the categories that nothing but GPC denies."""
         self._categories = categories
         self._default = default
+        self._by_gpc = by_gpc
         self._by_required: dict[tuple[str, ...], Reason] = {}
         self.gpc = gpc
+        """``Sec-GPC: 1`` was sent, honoured or not."""
         self.source = source
         """Who spoke: ``event``, ``onetrust``, ``cookiebot``, ``tcf``, ``cookie``, ``consent_mode``, ``gpc``, joined by ``+``, or ``default``."""
         self.granted = sorted(category for category, granted in categories.items() if granted)
+        """Categories that a signal grants and none denies."""
+        self.denied = sorted(category for category, granted in categories.items() if not granted)
+        """Categories that a signal denies."""
 
     def explicitly_denied(self, category: str) -> bool:
         """Somebody said no (as opposed to nobody saying anything)."""
-        said = self._said(category)
-        return said is False
+        return self._said(category) is False
 
     def allows(self, *categories: str) -> bool:
         """All of them are granted."""
@@ -53,14 +61,16 @@ class Decision:
         return said
 
     def _refusal(self, required: Iterable[str]) -> Reason:
-        missing = False
+        missing = by_gpc = False
         for category in required:
             said = self._said(category)
             if said is False:
-                return Reason.GPC if self.gpc and category in _GPC_DENIES else Reason.CONSENT_DENIED
-            if said is None and not self._default:
+                if category not in self._by_gpc:
+                    return Reason.CONSENT_DENIED
+                by_gpc = True
+            elif said is None and not self._default:
                 missing = True
-        return Reason.CONSENT_MISSING if missing else Reason.NONE
+        return Reason.GPC if by_gpc else Reason.CONSENT_MISSING if missing else Reason.NONE
 
 
 class Gate:
@@ -68,31 +78,43 @@ class Gate:
 
     def __init__(self, settings: ConsentSettings) -> None:
         self._default = settings.default == "grant"
+        self._honour_gpc = settings.honour_gpc
         self._none = RequestSignals({}, "", False)
+        self._memo: dict[tuple[object, ...], Decision] = {}
 
     def decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals | None) -> Decision:
         """The decision for an event with these signals; ``request`` is None for server-side senders."""
         if request is None:
             request = self._none
-        key = (*event_consent.items(), mode) if event_consent else mode
-        memo = request.decisions
-        found: Decision | None = memo.get(key)
+        if event_consent:
+            if sum(map(len, event_consent)) > _MAX_REMEMBERED or len(event_consent) > _MAX_REMEMBERED or len(mode) > 16:
+                return self._decide(event_consent, mode, request)
+            key: tuple[object, ...] = (request.key, mode, *event_consent.items())
+        elif len(mode) > 16:
+            return self._decide(event_consent, mode, request)
+        else:
+            key = (request.key, mode)
+        found = self._memo.get(key)
         if found is None:
-            if len(memo) >= _MEMO:
-                memo.clear()
-            found = memo[key] = self._decide(event_consent, mode, request)
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
+            found = self._memo[key] = self._decide(event_consent, mode, request)
         return found
 
     def _decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals) -> Decision:
         merged: dict[str, bool] = {}
         sources = []
         for source, categories in (
-            ("event", event_consent or {}),
+            ("event", wellformed(event_consent) if event_consent else {}),
             (request.source, request.categories),
             ("consent_mode", consent_mode(mode) if mode else {}),
-            ("gpc", _GPC_DENIES if request.gpc else {}),
         ):
             if categories:
                 merge(merged, categories)
                 sources.append(source)
-        return Decision(merged, "+".join(sources) or "default", gpc=request.gpc, default=self._default)
+        by_gpc: frozenset[str] = frozenset()
+        if request.gpc and self._honour_gpc:
+            by_gpc = frozenset(category for category in _GPC_DENIES if merged.get(category) is not False)
+            merge(merged, _GPC_DENIES)
+            sources.append("gpc")
+        return Decision(merged, "+".join(sources) or "default", gpc=request.gpc, default=self._default, by_gpc=by_gpc)

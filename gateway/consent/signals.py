@@ -1,27 +1,39 @@
 """Consent signals of a request: CMP cookies and Global Privacy Control (pure).
 
-Law: a signal is category → granted; several are merged so that a denial beats a grant. What cannot be read is no signal. Reading a
-cookie is memoised by its value: a visitor sends the same one with every request.
+Law: a signal is category → granted; several are merged so that a denial beats a grant. What cannot be read is no signal. Reading cookies is remembered under
+their hash, for a visitor sends the same ones with every request, and they may hold more than consent.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
 from gateway.consent import tcf
 from gateway.consent.settings import ConsentSettings, CustomCookie
+from gateway.event import fields
 
-_COOKIEBOT_FLAG = re.compile(r"['\"]?(necessary|preferences|statistics|marketing)['\"]?\s*:\s*(true|false)", re.IGNORECASE)
+_COOKIEBOT_FLAG = re.compile(
+    r"(?<![A-Za-z_])(necessary|preferences|statistics|marketing)['\"]?\s{0,9}:\s{0,9}(true|false)", re.IGNORECASE
+)
 _COOKIEBOT_CATEGORIES = {
     "necessary": ("necessary",), "preferences": ("functional",), "statistics": ("analytics",), "marketing": ("marketing", "advertising"),
 }  # fmt: skip
+_COOKIEBOT_WHOLE = {"-1": True, "0": False}
+"""Whole values: outside the regulated region (nothing was asked, all is used), and everything declined."""
+_CHOICES = frozenset({"marketing", "advertising", "analytics", "functional"})
+_CATEGORY = re.compile(r"[a-z][a-z0-9_ \-]{0,39}")
+_MAX_CATEGORIES = 32
 _MAX_COOKIE = 8192
-_MEMO = 4096
+_MEMO = 2048
 _CONSENT_MODE = re.compile(r"G1([01-])([01-])")
+
+Reader = Callable[[str], dict[str, bool]]
 
 
 @dataclass(slots=True, eq=False)
@@ -33,8 +45,13 @@ class RequestSignals:
     source: str
     """The cookies that spoke, joined by ``+``; empty = none."""
     gpc: bool
-    decisions: dict[object, Any] = field(default_factory=dict)
-    """Where the gate remembers what it decided together with an event's own signals; goes when these signals go."""
+    """``Sec-GPC: 1`` was sent; whether it denies is the gate's business."""
+    key: str = field(init=False, default="")
+    """Tells apart what leads to different decisions."""
+
+    def __post_init__(self) -> None:
+        said = ",".join(f"{category}={granted:d}" for category, granted in sorted(self.categories.items()))
+        self.key = f"{self.source};{said};{self.gpc:d}"
 
 
 def merge(into: dict[str, bool], more: Mapping[str, bool]) -> None:
@@ -43,31 +60,44 @@ def merge(into: dict[str, bool], more: Mapping[str, bool]) -> None:
         into[category] = granted and into.get(category, True)
 
 
+def wellformed(categories: Mapping[str, bool]) -> dict[str, bool]:
+    """Without what can be no category's name: names are stored with the event and shown."""
+    return {name: granted for name, granted in list(categories.items())[:_MAX_CATEGORIES] if _CATEGORY.fullmatch(name)}
+
+
 def onetrust(value: str, groups: Mapping[str, list[str]]) -> dict[str, bool]:
-    """``OptanonConsent``: an URL-encoded query string with ``groups=C0001:1,C0004:0``."""
-    # Some banners encode the whole value once more; parse_qs decodes the fields themselves.
-    text = unquote(value) if "groups%3" in value else value
-    found = parse_qs(text, max_num_fields=200).get("groups", [""])[0] if text.count("&") < 200 else ""
+    """``OptanonConsent``: a query string with ``groups=C0001:1,C0004:0``, its fields URL-encoded or the whole of it once more.
+
+    Fields are told apart before they are decoded: ``landingPath`` holds an address that whoever made the link chose.
+    """
+    if "&" not in value and "%" in value:
+        value = unquote(value)
     result: dict[str, bool] = {}
-    for part in found.split(","):
-        group, _, state = part.partition(":")
-        if state in {"0", "1"}:
-            for category in groups.get(group, ()):
-                # Two groups may stand for one category: both must be granted.
-                merge(result, {category: state == "1"})
+    for part in value.split("&"):
+        name, _, raw = part.partition("=")
+        if name.strip() != "groups":
+            continue
+        for entry in unquote_plus(raw).split(","):
+            group, _, state = entry.strip().partition(":")
+            if state in {"0", "1"}:
+                for category in groups.get(group, ()):
+                    # Two groups may stand for one category: both must be granted.
+                    merge(result, {category: state == "1"})
     return result
 
 
 def cookiebot(value: str) -> dict[str, bool]:
-    """``CookieConsent``: the text of a JavaScript object, sometimes URL-encoded; ``-1`` stands for "outside the regulated region"."""
-    text = unquote(value)
-    if text == "-1":
-        return {category: True for categories in _COOKIEBOT_CATEGORIES.values() for category in categories}
-    return {
-        category: state.lower() == "true"
-        for flag, state in _COOKIEBOT_FLAG.findall(text)
-        for category in _COOKIEBOT_CATEGORIES[flag.lower()]
-    }
+    """``CookieConsent``: the text of a JavaScript object (not JSON), sometimes URL-encoded; or ``-1`` or ``0``."""
+    text = unquote(value).strip().strip("'\"")
+    result: dict[str, bool] = {}
+    whole = _COOKIEBOT_WHOLE.get(text)
+    if whole is not None:
+        for flag, categories in _COOKIEBOT_CATEGORIES.items():
+            merge(result, dict.fromkeys(categories, whole or flag == "necessary"))
+        return result
+    for flag, state in _COOKIEBOT_FLAG.findall(text):
+        merge(result, dict.fromkeys(_COOKIEBOT_CATEGORIES[flag.lower()], state.lower() == "true"))
+    return result
 
 
 def tcf_cookie(value: str) -> dict[str, bool]:
@@ -80,27 +110,28 @@ def custom(value: str, cookie: CustomCookie) -> dict[str, bool]:
     """A site's own cookie, by its table of values, as a JSON object or as a list of granted categories."""
     text = unquote(value).strip()
     if cookie.values:
-        if text not in cookie.values:
+        granted = cookie.values.get(text)
+        if granted is None:
             return {}
-        known = {category for categories in cookie.values.values() for category in categories}
-        granted = cookie.values[text]
-        return {category: category in granted for category in known}
+        return {category: category in granted for categories in cookie.values.values() for category in categories}
     if text.startswith("{"):
         try:
             document: Any = orjson.loads(text)
         except orjson.JSONDecodeError:
             return {}
-        return (
-            {name.lower(): granted for name, granted in document.items() if isinstance(granted, bool)}
-            if isinstance(document, dict)
-            else {}
-        )
-    return {name.strip().lower(): True for name in text.split(",")[:50] if re.fullmatch(r"[A-Za-z_-]{1,40}", name.strip())}
+        return wellformed(fields.consent(document) or {})
+    listed = {name for part in text.split(",")[:_MAX_CATEGORIES] if _CATEGORY.fullmatch(name := part.strip().lower())}
+    if not listed & (_CHOICES | {"necessary"}):
+        return {}
+    # A list of what is granted says of the rest that it is not; marketing and advertising may be two words for one thing.
+    absent = _CHOICES - listed - ({"marketing", "advertising"} if listed & {"marketing", "advertising"} else set())
+    return dict.fromkeys(listed, True) | dict.fromkeys(absent, False)
 
 
 def consent_mode(value: str) -> dict[str, bool]:
     """Google consent mode's ``G1<ad><analytics>``, e.g. ``G110``; ``-`` = not said."""
-    if not (match := _CONSENT_MODE.match(value)):
+    match = _CONSENT_MODE.match(value)
+    if match is None:
         return {}
     result = {}
     if match[1] != "-":
@@ -114,41 +145,45 @@ class RequestReader:
     """Reads a request's signals as one configuration wants them."""
 
     def __init__(self, settings: ConsentSettings) -> None:
-        self.honour_gpc = settings.honour_gpc
-        groups = settings.onetrust_groups
-        readers: dict[str, tuple[str, Callable[[str], dict[str, bool]]]] = {}
-        known: dict[str, tuple[str, Callable[[str], dict[str, bool]]]] = {
-            "onetrust": ("OptanonConsent", lambda value: onetrust(value, groups)),
+        known: dict[str, tuple[str, Reader]] = {
+            "onetrust": ("OptanonConsent", partial(onetrust, groups=settings.onetrust_groups)),
             "cookiebot": ("CookieConsent", cookiebot),
             "tcf": ("euconsent-v2", tcf_cookie),
         }
-        for kind in settings.cookies:
-            name, read = known[kind]
-            readers[name] = (kind, read)
+        readers: list[tuple[str, str, Reader]] = [
+            (known[kind][0], kind, known[kind][1]) for kind in dict.fromkeys(settings.cookies)
+        ]
         if cookie := settings.cookie:
-            readers[cookie.name] = ("cookie", lambda value: custom(value, cookie))
-        self._readers = readers
-        self.cookie_names = frozenset(readers)
-        # Emptied when full: a lookup is on every request's way, an LRU cache's would cost more than reading most cookies.
-        self._memo: dict[tuple[object, ...], RequestSignals] = {}
-        self._names = tuple(readers)
+            readers.append((cookie.name, "cookie", partial(custom, cookie=cookie)))
+        if settings.consent_mode_cookie:
+            readers.append((settings.consent_mode_cookie, "consent_mode", consent_mode))
+        self._readers = tuple(readers)
+        self._names = tuple(name for name, _, _ in readers)
+        self.cookie_names = frozenset(self._names)
+        self._silent = {gpc: RequestSignals({}, "", gpc) for gpc in (False, True)}
+        # Emptied when full: a lookup is on every request's way, and an LRU cache's costs more than reading most cookies.
+        self._memo: dict[bytes, RequestSignals] = {}
 
     def read(self, cookies: Mapping[str, str], sec_gpc: str | None) -> RequestSignals:
         """Signals of the cookies named in :attr:`cookie_names` and of the ``Sec-GPC`` header."""
-        gpc = self.honour_gpc and sec_gpc is not None and sec_gpc.strip() == "1"
-        key = (gpc, *map(cookies.get, self._names))
+        gpc = sec_gpc is not None and sec_gpc.strip() == "1"
+        if not cookies:
+            return self._silent[gpc]
+        values = [cookies.get(name, "") for name in self._names]
+        if not any(values):
+            return self._silent[gpc]
+        key = hashlib.blake2b(("\0".join(values) + ("\1" if gpc else "")).encode("utf-8", "replace"), digest_size=16).digest()
         found = self._memo.get(key)
         if found is None:
             if len(self._memo) >= _MEMO:
                 self._memo.clear()
-            found = self._memo[key] = self._read(cookies, gpc)
+            found = self._memo[key] = self._read(values, gpc)
         return found
 
-    def _read(self, cookies: Mapping[str, str], gpc: bool) -> RequestSignals:
+    def _read(self, values: list[str], gpc: bool) -> RequestSignals:
         merged: dict[str, bool] = {}
         spoke = []
-        for name, (kind, read) in self._readers.items():
-            value = cookies.get(name)
+        for value, (_, kind, read) in zip(values, self._readers, strict=True):
             if value and len(value) <= _MAX_COOKIE and (categories := read(value)):
                 merge(merged, categories)
                 spoke.append(kind)
