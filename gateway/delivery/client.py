@@ -5,17 +5,35 @@ read. What happens is returned as a verdict, never raised, except cancellation.
 """
 
 import asyncio
+import io
+import re
 import time
 from typing import NamedTuple
 
 import aiohttp
 
+from gateway import __version__
 from gateway.delivery.settings import DeliverySettings
-from gateway.delivery.verdict import Verdict, failure, judge
+from gateway.delivery.verdict import Verdict, failure, judge, unusable_token
 from gateway.outcome import Reason
 from gateway.telemetry.metrics import Metrics
 
 MAX_ANSWER = 1 << 20
+_IN_ONE_PIECE = 128 << 10
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"ttgateway/{__version__}"}
+_TRUST = "Check delivery.endpoint, the machine's clock and its certificate store; something may be intercepting TLS."
+_WORDS: tuple[tuple[type[Exception], str, str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted", _TRUST),
+    (aiohttp.ClientSSLError, "no TLS connection could be made", _TRUST),
+    (aiohttp.ClientConnectorDNSError, "the name cannot be resolved", "Check delivery.endpoint and DNS."),
+    (aiohttp.ClientConnectorError, "refused or unreachable", "Check delivery.endpoint, egress rules and firewalls."),
+    (aiohttp.InvalidURL, "the address cannot be used", "Check delivery.endpoint."),
+    (aiohttp.ClientPayloadError, "the answer was cut short", ""),
+    (aiohttp.ServerDisconnectedError, "closed before an answer came", ""),
+    (aiohttp.ClientResponseError, "the answer was not HTTP", "Check delivery.endpoint and what stands between."),
+)
+"""The narrower kind comes first."""
 
 
 class Reply(NamedTuple):
@@ -38,16 +56,18 @@ class Client:
 
     async def post(self, integration: str, token: str, body: bytes) -> Reply:
         """Send one request and judge what comes back."""
+        if not _SENDABLE.fullmatch(token):
+            return Reply(unusable_token(), 0.0)
         await self._pace()
         begin = time.monotonic()
         try:
             verdict = await self._post(token, body)
         except TimeoutError:
             verdict = failure(Reason.TIMEOUT)
-        except (aiohttp.ClientError, OSError, ValueError):
-            verdict = failure(Reason.CONNECTION)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            verdict = failure(Reason.CONNECTION, *_explain(error))
         seconds = time.monotonic() - begin
-        self._metrics.delivery_request(integration, verdict.code, seconds)
+        self._metrics.delivery_request(integration, verdict.label, seconds)
         return Reply(verdict, seconds)
 
     async def close(self) -> None:
@@ -73,8 +93,10 @@ class Client:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
             )
-        headers = {"Access-Token": token, "Content-Type": "application/json", "Accept-Encoding": "identity"}
-        async with session.post(self._endpoint, data=body, headers=headers, allow_redirects=False) as response:
+        headers = _HEADERS | {"Access-Token": token}
+        # Large bodies go out in pieces, so that writing one does not hold up the loop.
+        data = body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
+        async with session.post(self._endpoint, data=data, headers=headers, allow_redirects=False) as response:
             answer = b""
             async for piece in response.content.iter_any():
                 answer += piece
@@ -83,3 +105,11 @@ class Client:
                     answer = b""  # nothing TikTok says is that long
                     break
             return judge(response.status, response.headers, answer, time.time())
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """(what went wrong, cure) in fixed words: an error's own text could hold addresses or headers."""
+    for kind, sentence, cure in _WORDS:
+        if isinstance(error, kind):
+            return sentence, cure
+    return "", ""

@@ -1,19 +1,20 @@
 """TikTok's answers judged by a table (pure).
 
 Law: the body's code comes first, the HTTP status only where there is no JSON: errors come with 200, 400 and 401 alike. A code that is not in the table is
-judged by its range. What is shown of TikTok's words is redacted: they may echo values.
+judged by its range; a number outside TikTok's ranges is somebody else's JSON, and code 0 counts only with a 2xx status. What is shown of TikTok's words is redacted
+(:mod:`gateway.delivery.words`).
 Sources: TikTok's SDK error table and endpoint page; Signal's manual where it reads a code differently.
 """
 
-import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from gateway.identity import redact
+from gateway.delivery import words
 from gateway.outcome import Reason
 
 QUOTA_PAUSE_S = 300.0
@@ -45,6 +46,11 @@ class Verdict(NamedTuple):
     culprit: int | None = None
     """The bad event's place in the batch, where TikTok names it."""
     throttled: bool = False
+
+    @property
+    def label(self) -> str:
+        """The code for metrics: one of a bounded set, whoever answers."""
+        return self.code if not self.code.isdigit() or int(self.code) in TABLE else f"{self.code[:2]}xxx"
 
 
 class _Row(NamedTuple):
@@ -93,6 +99,13 @@ TABLE: dict[int, _Row] = {
     40132: _retry(Reason.TIKTOK_THROTTLED, _SDK),
     40133: _retry(Reason.TIKTOK_THROTTLED, _SEEN),
     40202: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    50000: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    50002: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    51000: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    51010: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    51012: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    52000: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
+    53103: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
     60001: _retry(Reason.TIKTOK_UNAVAILABLE, _SDK),
     61000: _retry(Reason.TIKTOK_THROTTLED, _SDK),
     40001: _suspend(f"The token has no permission on this pixel. {_PIXEL} {_TOKEN}", _SDK + "; Signal manual"),
@@ -132,10 +145,14 @@ TABLE: dict[int, _Row] = {
 
 _SUSPEND_RANGES = ((40101, 40130), (40300, 40900), (41000, 41002))
 _RETRY_RANGES = ((50000, 53999), (60000, 61999))
-_INDEX = re.compile(r"\b(?:Batch|data)[.\[](\d{1,4})\b", re.IGNORECASE)
-_QUOTED = re.compile(r"(['\"])[^'\"]{1,400}\1")
-_PER_MINUTE = re.compile(r"per[ -]?minute|qpm|/min", re.IGNORECASE)
-_NAMES_PIXEL = re.compile(r"event_source_id|pixel[_ ]?code|\bpixel\b", re.IGNORECASE)
+_TIKTOKS = range(20000, 70000)
+"""Where TikTok's codes lie, 0 aside."""
+_SUSPEND_STATUSES = frozenset({401, 403, 404})
+
+_FAILURES = {
+    Reason.TIMEOUT: "no answer in time; TikTok may have processed the batch, it is sent again with the same ids",
+    Reason.CONNECTION: "the connection failed",
+}
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
@@ -145,18 +162,23 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> V
     except orjson.JSONDecodeError:
         document = None
     pause = retry_after(headers.get("Retry-After", ""), now)
-    if isinstance(document, dict) and type(document.get("code")) is int:
-        return _by_code(document["code"], _text(document.get("message")), pause)
+    code = document.get("code") if isinstance(document, dict) else None
+    if type(code) is int and (code in _TIKTOKS or (code == 0 and 200 <= status < 300)):
+        message = document.get("message") if isinstance(document, dict) else None
+        return _by_code(code, message if isinstance(message, str) else "", pause)
     return _by_status(status, pause)
 
 
-def failure(kind: Reason) -> Verdict:
-    """The verdict where no answer came: ``timeout`` or ``connection``."""
-    words = {
-        Reason.TIMEOUT: "no answer in time; TikTok may have processed the batch, it is sent again with the same ids",
-        Reason.CONNECTION: "the connection failed",
-    }
-    return Verdict(Action.RETRY, kind, kind.value, words.get(kind, kind.value))
+def failure(kind: Reason, detail: str = "", cure: str = "") -> Verdict:
+    """The verdict where no answer came: ``timeout`` or ``connection``, with what is known of it."""
+    sentence = _FAILURES.get(kind, kind.value)
+    return Verdict(Action.RETRY, kind, kind.value, f"{sentence}: {detail}" if detail else sentence, cure)
+
+
+def unusable_token() -> Verdict:
+    """The verdict on a token that cannot stand in a header: nothing was sent."""
+    cure = f"The access token holds characters that no token has (a space, a line break, quotes). {_TOKEN}"
+    return Verdict(Action.SUSPEND, Reason.TIKTOK_AUTH, "bad_token", "the access token cannot be sent", cure)
 
 
 def retry_after(value: str, now: float) -> float | None:
@@ -165,19 +187,12 @@ def retry_after(value: str, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text), MAX_RETRY_AFTER_S)
     try:
-        return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), MAX_RETRY_AFTER_S) if text else None
-    except (ValueError, TypeError):
+        date = parsedate_to_datetime(text)
+        # "-0000" gives a date without a zone; it means UTC, not the zone of this machine.
+        at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
-
-
-def shape(message: str) -> str:
-    """The message without what differs from event to event: tells one cause from many."""
-    return re.sub(r"\d+", "#", message)[:200]
-
-
-def _text(value: Any) -> str:
-    words = value if isinstance(value, str) else ""
-    return _QUOTED.sub("'…'", redact.text(words[:1000]))[:400]
+    return min(max(0.0, at - now), MAX_RETRY_AFTER_S)
 
 
 def _row(code: int) -> _Row:
@@ -187,7 +202,7 @@ def _row(code: int) -> _Row:
         return _retry(Reason.TIKTOK_UNAVAILABLE, "range of TikTok's server errors")
     if any(low <= code <= high for low, high in _SUSPEND_RANGES):
         return _suspend(f"{_APP} {_TOKEN}", "range of TikTok's permission errors")
-    if 40000 <= code < 42000:
+    if 40000 <= code < 50000:
         return _bad("TikTok does not document this code; the message may help.", "range of TikTok's client errors")
     return _retry(Reason.BROKEN_ANSWER, "undocumented")
 
@@ -197,27 +212,27 @@ def _by_code(code: int, message: str, pause: float | None) -> Verdict:
     action, reason, cure = row.action, row.reason, row.cure
     index = None
     if action is Action.BAD_EVENT:
-        if _NAMES_PIXEL.search(message):
-            action, reason, cure = Action.SUSPEND, Reason.TIKTOK_AUTH, f"{_PIXEL} {_PAYLOAD}"
-        elif found := _INDEX.search(message):
-            index = int(found[1])
+        if words.names_root(message):
+            # Still "rejected", not "auth": what was sent was refused, though not for an event's sake.
+            action, reason, cure = Action.SUSPEND, Reason.TIKTOK_REJECTED, f"{_PIXEL} {_PAYLOAD}"
+        else:
+            index = words.place(message)
     throttled = reason is Reason.TIKTOK_THROTTLED
-    if throttled and _PER_MINUTE.search(message):
+    if throttled and words.names_minute_quota(message):
         pause = max(pause or 0.0, QUOTA_PAUSE_S)
-    return Verdict(action, reason, str(code), message, cure, pause, index, throttled)
+    return Verdict(action, reason, str(code), words.shown(message), cure, pause, index, throttled)
 
 
 def _by_status(status: int, pause: float | None) -> Verdict:
     code = f"http_{status}"
+    without = f"HTTP {status} without TikTok's JSON"
     if status == 429:
         return Verdict(Action.RETRY, Reason.TIKTOK_THROTTLED, code, "too many requests", "", pause, None, True)
     if status == 413:
         return Verdict(Action.SPLIT, Reason.BATCH_TOO_LARGE, code, "the request was too large")
-    if status in {401, 403, 404} or 300 <= status < 400:
+    if status in _SUSPEND_STATUSES or 300 <= status < 400:
         cure = f"Something between the gateway and TikTok answered, or the endpoint is wrong: check delivery.endpoint and proxies. {_TOKEN}"
-        return Verdict(Action.SUSPEND, Reason.TIKTOK_AUTH, code, f"HTTP {status} without TikTok's JSON", cure)
+        return Verdict(Action.SUSPEND, Reason.TIKTOK_AUTH, code, without, cure)
     if status >= 500:
-        return Verdict(Action.RETRY, Reason.TIKTOK_UNAVAILABLE, code, f"HTTP {status} without TikTok's JSON", "", pause)
-    return Verdict(
-        Action.RETRY, Reason.BROKEN_ANSWER, code, f"HTTP {status}, but not TikTok's JSON: not taken for success", "", pause
-    )
+        return Verdict(Action.RETRY, Reason.TIKTOK_UNAVAILABLE, code, without, "", pause)
+    return Verdict(Action.RETRY, Reason.BROKEN_ANSWER, code, f"{without}: not taken for success", "", pause)

@@ -6,11 +6,14 @@ Law: one lane's fate never touches another's. ``stop`` delivers what is due with
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 
 from gateway.catalog.runtime import Live
 from gateway.delivery.client import Client
-from gateway.delivery.lane import LaneState, LaneWorker, State
+from gateway.delivery.lane import LaneWorker
 from gateway.delivery.settings import DeliverySettings
+from gateway.delivery.standing import LaneState, State
 from gateway.errors import SpoolUnavailable
 from gateway.spool.base import Spool
 from gateway.telemetry.metrics import Metrics, Sample
@@ -61,20 +64,30 @@ class Worker:
                 worker = self._lanes[lane] = LaneWorker(
                     lane, self._spool, self._live, self._client, self._settings, self._metrics
                 )
-                self._tasks[lane] = keep(worker.run, f"lane {lane}")
+                task = self._tasks[lane] = keep(worker.run, f"lane {lane}")
+                task.add_done_callback(partial(self._ended, lane))
 
-    def states(self) -> list[LaneState]:
+    def _ended(self, lane: str, _task: asyncio.Task[None]) -> None:
+        # Empty and filled by nobody: records for it make a new worker.
+        self._lanes.pop(lane, None)
+        self._tasks.pop(lane, None)
+
+    def lane_states(self) -> list[LaneState]:
         """Every lane's state, by name."""
         return [self._lanes[name].state for name in sorted(self._lanes)]
 
     async def stop(self, grace_s: float) -> int:
-        """Flush within ``grace_s`` seconds, then stop; the number of records that stay in the spool."""
+        """Flush within ``grace_s`` seconds, then stop; the number of records that stay in the spool. May be called again with less patience."""
+        begun = asyncio.get_running_loop().time()
+        with suppress(SpoolUnavailable):
+            self.ensure(await self._spool.lanes())  # a lane may have appeared since the finder looked
         await cancel(self._finder)
         self._finder = None
         if self.wake in self._live.listeners:
             self._live.listeners.remove(self.wake)
+        grace_s -= asyncio.get_running_loop().time() - begun
         for lane in self._lanes.values():
-            lane.stop()
+            lane.stop(grace_s)
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, grace_s))
@@ -97,4 +110,4 @@ class Worker:
             await asyncio.sleep(_LOOK_S)
 
     def _samples(self) -> list[Sample]:
-        return [Sample(tuple(([*state.lane.split("|"), ""])[:2]), _STATES[state.state]) for state in self.states()]
+        return [Sample(tuple(([*state.lane.split("|"), ""])[:2]), _STATES[state.state]) for state in self.lane_states()]

@@ -1,0 +1,290 @@
+"""One leased batch on its way: map, post, give every record its fate (io).
+
+Law: every record of the batch is settled by TikTok's verdict or released, whatever happens in between – an answer, a spool that fails, a cancellation, a defect of our
+own. A success is settled before the next request. Mapping yields to the event loop between slices.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+from gateway.catalog.runtime import Integration
+from gateway.delivery import batch
+from gateway.delivery.client import Client
+from gateway.delivery.hush import Hush
+from gateway.delivery.isolate import Culprit, Search, isolate
+from gateway.delivery.retry import backoff
+from gateway.delivery.settings import DeliverySettings
+from gateway.delivery.standing import Standing
+from gateway.delivery.verdict import Action, Verdict
+from gateway.errors import SpoolUnavailable
+from gateway.mapping.compile import Unmapped
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import Death, Done, Record, Retry, Settlement, Spool
+from gateway.telemetry.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+_SLICE_RECORDS = 100
+_SLICE_BYTES = 256 << 10
+"""Mapped in one go before other work gets its turn: one or two milliseconds."""
+_CEILING_S = 600.0
+"""How long a lane remembers that TikTok found its batches too large."""
+_HUSH_S = 10.0
+
+
+class Item(NamedTuple):
+    """A record that was mapped."""
+
+    record: Record
+    data: bytes
+
+
+@dataclass(slots=True)
+class Route:
+    """What all shipments of a lane share."""
+
+    lane: str
+    test_code: str
+    spool: Spool
+    client: Client
+    settings: DeliverySettings
+    metrics: Metrics
+    standing: Standing
+    hush: Hush = field(default_factory=lambda: Hush(_HUSH_S))
+    dues: list[float] = field(default_factory=list)
+    """When records that were put off are due (Unix s): a lane that ends need not wait for what comes too late."""
+    ceiling: int = 0
+    """Events per request after TikTok found more too many; 0 = no limit of that kind."""
+    ceiling_until: float = 0.0
+
+    def max_batch(self, now: float) -> int:
+        """Events per request now."""
+        if self.ceiling and now < self.ceiling_until:
+            return min(self.ceiling, self.settings.max_batch)
+        return self.settings.max_batch
+
+    def put_off(self, dues: Iterable[float], now: float) -> None:
+        """Records will be handed out again at ``dues``."""
+        self.dues = [due for due in (*self.dues, *dues) if due > now]
+
+
+class Shipment:
+    """Delivers one batch for ``integration`` as it is now."""
+
+    def __init__(self, route: Route, records: list[Record], integration: Integration, *, probe: bool) -> None:
+        self._route = route
+        self._records = records
+        self._integration = integration
+        self._probe = probe
+        self._unsettled = {record.id for record in records}
+        self._asked = False
+
+    async def deliver(self) -> None:
+        """Map, post, settle. Raises nothing but cancellation."""
+        route = self._route
+        try:
+            items = await self._map()
+            if items:
+                await self._send(items)
+                if self._probe and route.standing.doubts_events:
+                    await self._put_off([item for item in items if item.record.id in self._unsettled])
+            if not self._asked:
+                route.standing.unanswered(time.monotonic())
+        except SpoolUnavailable as error:
+            # What is leased stays so until the spool opens again and hands it out once more.
+            if route.hush.said("spool", time.monotonic()):
+                _log.warning("could not settle; the spool is not available", extra={"lane": route.lane, "reason": error.reason})
+        except Exception:  # noqa: BLE001 - a defect of ours: the events are kept, the circuit slows the lane down
+            if route.hush.said("defect", time.monotonic()):
+                _log.exception("delivery of a batch failed; its events are kept", extra={"lane": route.lane})
+            self._learn(
+                Verdict(Action.RETRY, Reason.CONNECTION, "defect", "the gateway failed at this batch"), route.standing.ticket
+            )
+        finally:
+            if self._unsettled:
+                await self._release()
+
+    async def _release(self) -> None:
+        try:
+            await self._route.spool.release(list(self._unsettled))
+        except SpoolUnavailable:
+            _log.debug("could not release; the spool is not available")
+
+    # -- map
+
+    async def _map(self) -> list[Item]:
+        items: list[Item] = []
+        done: list[Done] = []
+        dead: list[Death] = []
+        oldest = time.time() - self._route.settings.max_age
+        apply = self._integration.program.apply
+        in_slice = size = 0
+        for record in self._records:
+            in_slice += 1
+            size += len(record.payload)
+            if in_slice > _SLICE_RECORDS or size > _SLICE_BYTES:
+                in_slice, size = 1, len(record.payload)
+                await asyncio.sleep(0)
+            if record.accepted_at < oldest:
+                done.append(Done(record.id, Outcome.EXPIRED, Reason.TOO_OLD))
+                continue
+            try:
+                mapped = apply(orjson.loads(record.payload))
+                if not isinstance(mapped, Unmapped):
+                    items.append(Item(record, orjson.dumps(mapped.item)))
+                elif mapped.outcome is Outcome.DEAD:
+                    dead.append(Death(record.id, mapped.reason, mapped.detail))
+                else:
+                    done.append(Done(record.id, mapped.outcome, mapped.reason))
+            except Exception:  # noqa: BLE001 - one event that cannot be read or mapped must not hold up its neighbours
+                if self._route.hush.said("undecodable", time.monotonic()):
+                    # Without the error: its words could quote the event.
+                    _log.warning("stored event cannot be read or mapped, now a dead letter", extra=self._about(record))
+                dead.append(Death(record.id, Reason.UNDECODABLE, "the stored event cannot be read"))
+        if done or dead:
+            await self._settle(Settlement(done=done, dead=dead))
+        return items
+
+    # -- send
+
+    async def _send(self, items: list[Item]) -> Action:
+        """Post ``items`` and do what the verdict says; the verdict of the first request."""
+        verdict = await self._post(items)
+        match verdict.action:
+            case Action.DELIVERED:
+                await self._delivered(items, verdict)
+            case Action.BAD_EVENT:
+                await self._isolate(items, verdict)
+            case Action.SPLIT:
+                await self._split(items, verdict)
+            case Action.RETRY:
+                await self._again(items, verdict)
+            case Action.SUSPEND:
+                pass  # released untouched: the cause is not the events
+        return verdict.action
+
+    async def _post(self, items: list[Item]) -> Verdict:
+        integration = self._integration
+        body = batch.body(integration.pixel_code, self._route.test_code, [item.data for item in items])
+        ticket = self._route.standing.ticket
+        verdict = (await self._route.client.post(integration.id, integration.access_token, body)).verdict
+        self._learn(verdict, ticket)
+        return verdict
+
+    def _learn(self, verdict: Verdict, ticket: int) -> None:
+        self._asked = True
+        self._route.standing.learn(verdict, ticket, self._integration.settings, time.monotonic(), random.random())  # noqa: S311
+
+    async def _isolate(self, items: list[Item], verdict: Verdict) -> None:
+        standing = self._route.standing
+        if standing.held:
+            return  # a suspended lane condemns no event
+        culprits: list[Culprit[Item]] = []
+        search = isolate(items, verdict)
+        step = _advance(search, None)
+        failed: tuple[list[Item], Verdict] | None = None
+        while step is not None:
+            reply: Verdict | None = None
+            if isinstance(step, Culprit):
+                culprits.append(step)
+                alike = standing.culprit(step.words, step.in_a_row)
+                if alike or len(items) == len(culprits) > 1:
+                    standing.doubt(step.words, self._integration.settings, time.monotonic())
+                    return
+            else:
+                reply = await self._post(step)
+                if reply.action is Action.DELIVERED:
+                    await self._delivered(step, reply)
+                elif reply.action is Action.RETRY:
+                    failed = step, reply
+            step = _advance(search, reply)
+        await self._condemn(culprits)
+        if failed is not None:
+            await self._again(*failed)
+
+    async def _split(self, items: list[Item], verdict: Verdict) -> None:
+        if len(items) == 1:
+            await self._settle(Settlement(dead=[Death(items[0].record.id, Reason.BATCH_TOO_LARGE, _answer(verdict))]))
+            return
+        half = len(items) // 2
+        self._route.ceiling, self._route.ceiling_until = half, time.monotonic() + _CEILING_S
+        for part in (items[:half], items[half:]):
+            if await self._send(part) in {Action.RETRY, Action.SUSPEND}:
+                return
+
+    # -- fates
+
+    async def _delivered(self, items: list[Item], verdict: Verdict) -> None:
+        await self._settle(Settlement(done=[Done(item.record.id, Outcome.DELIVERED, verdict.reason) for item in items]))
+        if verdict.cure and (times := self._route.hush.said(verdict.code, time.monotonic())):
+            _log.warning("TikTok took a batch with a reservation", extra=self._extra(verdict) | {"batches": times})
+
+    async def _again(self, items: list[Item], verdict: Verdict) -> None:
+        """Later: one draw for the whole batch, so that it stays together. Jitter is for other gateways, not for neighbours."""
+        now, draw = time.time(), random.random()  # noqa: S311
+        dues = {
+            attempts: now + backoff(attempts, draw, verdict.retry_after_s)
+            for attempts in {item.record.attempts for item in items}
+        }
+        self._route.put_off(dues.values(), now)
+        await self._settle(
+            Settlement(retry=[Retry(item.record.id, dues[item.record.attempts], verdict.reason) for item in items])
+        )
+
+    async def _put_off(self, items: list[Item]) -> None:
+        """The next probe tries another event: this one may be bad after all."""
+        now = time.time()
+        due = now + 0.9 * self._route.standing.probe_every_s
+        self._route.put_off([due], now)
+        await self._settle(Settlement(retry=[Retry(item.record.id, due, Reason.TIKTOK_REJECTED) for item in items]))
+
+    async def _condemn(self, culprits: list[Culprit[Item]]) -> None:
+        if not culprits:
+            return
+        await self._settle(
+            Settlement(
+                dead=[Death(culprit.item.record.id, Reason.TIKTOK_REJECTED, _answer(culprit.words)) for culprit in culprits]
+            )
+        )
+        if times := self._route.hush.said("refused", time.monotonic()):
+            first = culprits[0]
+            extra = self._about(first.item.record) | self._extra(first.words) | {"events": len(culprits), "batches": times}
+            _log.warning("events refused by TikTok, now dead letters", extra=extra)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        if not (settlement.done or settlement.dead or settlement.retry):
+            return
+        await self._route.spool.settle(settlement)
+        tally: dict[tuple[Outcome, Reason], int] = {}
+        for _, outcome, reason in settlement.done:
+            tally[outcome, reason] = tally.get((outcome, reason), 0) + 1
+        for _, reason, _ in settlement.dead:
+            tally[Outcome.DEAD, reason] = tally.get((Outcome.DEAD, reason), 0) + 1
+        for fates in (settlement.done, settlement.dead, settlement.retry):
+            self._unsettled.difference_update([fate[0] for fate in fates])
+        for (outcome, reason), n in tally.items():
+            self._route.metrics.outcome(outcome, reason, integration=self._integration.id, n=n)
+
+    def _about(self, record: Record) -> dict[str, object]:
+        return {"lane": self._route.lane, "record": record.id}
+
+    def _extra(self, verdict: Verdict) -> dict[str, object]:
+        return {"lane": self._route.lane, "code": verdict.code, "answer": verdict.message, "cure": verdict.cure}
+
+
+def _advance(search: "Search[Item]", reply: Verdict | None) -> "list[Item] | Culprit[Item] | None":
+    try:
+        return search.send(reply)
+    except StopIteration:
+        return None
+
+
+def _answer(verdict: Verdict) -> str:
+    return f"{verdict.code}: {verdict.message}"
