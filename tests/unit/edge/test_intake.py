@@ -27,8 +27,8 @@ def take(*events: Event) -> tuple[Desk, Taken]:
     taken = desk.collector._intake.take(
         pipeline,
         list(events),
-        lambda event: gate.decide(event.consent, "", None),
-        lambda _event, _decision: Visitor(user_agent="Mozilla/5.0"),
+        lambda _event: gate.decide(None, "", None),
+        lambda event, _decision: Visitor(ip="\ud800" if event.name == "unstorable" else "", user_agent="Mozilla/5.0"),
     )
     return desk, taken
 
@@ -41,9 +41,8 @@ def test_a_value_that_cannot_be_stored_costs_no_event(value: Any) -> None:
 
 
 def test_an_event_that_cannot_be_stored_is_rejected_for_all() -> None:
-    """No wire lets such a category in; should one ever, it must cost one event and not its neighbours or the request."""
-    unstorable = Event(Wire.SIGNAL, "track", "x", consent={"\ud800": True})
-    desk, taken = take(Event(Wire.SIGNAL, "track", "a"), unstorable, Event(Wire.SIGNAL, "track", "b"))
+    """No wire lets in what the sealer could not replace; should one ever, it must cost one event and neither its neighbours nor the request."""
+    desk, taken = take(*(Event(Wire.SIGNAL, "track", name) for name in ("a", "unstorable", "b")))
     assert (len(taken.records), taken.accepted_events) == (4, 2)
     assert taken.accepted == [("shop", "tt"), ("shop", "twin")] * 2
     assert [(r.at, r.reason) for r in taken.rejected] == [(1, Reason.WRONG_SHAPE)]
