@@ -6,7 +6,8 @@ replaced. Nearly all events have nothing to remove: :func:`untouched` tells so f
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -44,6 +45,7 @@ MAX_TEXT = 8192
 _MAX_DEPTH = 40
 _NESTED = frozenset({dict, list})
 _MAX_UNQUOTE = 3
+_MAX_DECODED = 64
 _INT64 = range(-(2**63), 2**64)
 
 _PARAMETER = re.compile(r"([?&;#])([^?&;#=\s\"\\]{1,100})=([^?&;#\s\"]*)")
@@ -85,7 +87,7 @@ def _text(value: str, known: Iterable[str], *, grouped: bool, depth: int) -> str
         mark = REDACTED_IN_URL
         value = _USERINFO.sub("//", value)
     if "=" in value:
-        value = _PARAMETER.sub(lambda match: _parameter(match, depth), value)
+        value = _PARAMETER.sub(partial(_parameter, iter(range(_MAX_DECODED)), depth), value)
     for number in known:
         value = value.replace(number, mark)
     return spot.numbers(spot.addresses(value, mark), mark, grouped=grouped)
@@ -205,11 +207,18 @@ def _calm_parameters(raw: bytes) -> bool:
     return True
 
 
-def _parameter(match: re.Match[str], depth: int) -> str:
+def _parameter(budget: Iterator[int], depth: int, match: re.Match[str]) -> str:
     before, key, value = match.groups()
-    if value and (is_personal_query(key) or _hides(value, depth)):
+    if value and (is_personal_query(key) or _suspect(value, budget, depth)):
         return f"{before}{key}={REDACTED_IN_URL}"
     return match[0]
+
+
+def _suspect(value: str, budget: Iterator[int], depth: int) -> bool:
+    # Decoding is dear: a text with more encoded parameters than any page has loses the rest of them unread.
+    if ("%" in value or "+" in value) and next(budget, None) is None:
+        return True
+    return _hides(value, depth)
 
 
 def _hides(value: str, depth: int) -> bool:

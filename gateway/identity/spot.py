@@ -30,6 +30,9 @@ _AMERICAN = re.compile(
 _TRUNK = re.compile(r"(?<![\w.\-/+])\(?0[1-9][0-9]{0,4}\)?((?:[ .\-/]{1,2}[0-9]{2,8}){1,5})(?![\w\-:])")
 _GROUP = re.compile(r"[0-9]+")
 
+_MAX_CHECKS = 16
+"""Numbers of a text that are looked up, which is dear; further ones are taken for telephone numbers."""
+
 # The same over the bytes of a whole document, wider than the patterns above.
 _RAW_ENCODED = re.compile(rb"%(?:25){0,4}(?:40|2[bB])|[tT]el%3[aA]")
 _RAW_PLUS = re.compile(rb"\+[ ().\-/%\\trn\x80-\xff]{0,9}[1-9](?:[ ().\-/%\\trn\x80-\xff]{0,9}[0-9]){6}")
@@ -75,7 +78,8 @@ def numbers(text: str, mark: str, *, grouped: bool = True) -> str:
         text = _URI.sub(mark, text)
     if "+" in text or "%" in text or "＋" in text:
         text = _INTERNATIONAL.sub(mark, text)
-        text = _AFTER_WORD.sub(lambda match: mark if _possible(match[1]) else match[0], text)
+        checks = iter(range(_MAX_CHECKS))
+        text = _AFTER_WORD.sub(lambda match: mark if next(checks, None) is None or _possible(match[1]) else match[0], text)
     if grouped:
         text = _ZEROS.sub(mark, text)
         text = _AMERICAN.sub(mark, text)

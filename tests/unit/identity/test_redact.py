@@ -342,9 +342,9 @@ def test_time_grows_with_length_only(unit, work):
         text = (unit * size)[:size]
         best = 9.0
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.thread_time()
             work(text)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.thread_time() - start)
         return best
 
     small, large = seconds(1000), seconds(8000)
@@ -355,6 +355,20 @@ def test_time_grows_with_length_only(unit, work):
 @pytest.mark.parametrize("tail", ["40", "3Fa%3D", "2Ba", "7B"])
 def test_layers_of_encoding_cost_nothing(tail):
     text = "?a=%" + "25" * 4000 + tail
-    start = time.perf_counter()
+    start = time.thread_time()
     assert redact.text(text) == "?a=redacted"
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
+
+
+@pytest.mark.parametrize("unit", ["?a=%2541&", "?a=%25", "x+1234567890 ", "a@b.cd ", "01 23 45 67 89 ", "?q=a+b"])
+def test_a_hostile_body_is_done_within_a_second(unit):
+    body = {f"k{n}": (unit * 8192)[: redact.MAX_TEXT] for n in range(128)}  # 1 MiB
+    start = time.thread_time()
+    redact.properties(body)
+    assert time.thread_time() - start < 1
+
+
+def test_too_many_encoded_parameters_are_not_read_but_removed():
+    found = redact.url("https://s.example/?" + "&".join(f"p{n}=a%20{n}" for n in range(100)) + "&x=jane%40example.com")
+    assert found.startswith("https://s.example/?p0=a%200&p1=a%201")
+    assert found.endswith("p99=redacted&x=redacted")
