@@ -30,7 +30,7 @@ _CONTENT_TYPES = frozenset({"product", "product_group", "hotel", "flight", "dest
 _EARLIEST, _LATEST = 1_262_304_000, 4_102_444_800  # 2010 and 2100
 
 
-class Refused(Exception):  # noqa: N818 - named for what happens to the request
+class Refused(Exception):
     """The request fails with a code and TikTok's kind of message."""
 
     def __init__(self, code: int, message: str) -> None:
