@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import uvloop
-from gateway.spool.settings import SpoolSettings
-from gateway.spool.sqlite import SqliteSpool
 
 from benchmarks.figure import Context, Figure
 from gateway.outcome import Outcome
 from gateway.spool.base import Done, NewRecord, Settlement
+from gateway.spool.settings import SpoolSettings
+from gateway.spool.sqlite import SqliteSpool
 
 _PAYLOAD = b"x" * 900
 _GROUP = 100
