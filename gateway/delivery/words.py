@@ -16,9 +16,7 @@ _QUOTED = re.compile(r"(?<!\w)(['\"`]).*?(?:\1(?!\w)|$)|[‘’‚“”„«].*
 _ECHO = re.compile(r"\b(got|given|received|input)(\s*[:=]\s*).+", re.IGNORECASE | re.DOTALL)
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _SECRET = re.compile(r"(?<![\w-])(?=[\w-]*\d)[\w-]{32,}")
-_IP = re.compile(
-    r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{0,4}|(?<!\w)::[0-9a-f:]*[0-9a-f]\b", re.IGNORECASE
-)
+_IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])", re.IGNORECASE)
 
 _PLACE = re.compile(r"\b(?:Batch|data)[.\[](\d{1,4})(?!\d)", re.IGNORECASE)
 _PER_MINUTE = re.compile(r"\bper[ -]?minute\b|\bqpm\b|/min\b", re.IGNORECASE)
