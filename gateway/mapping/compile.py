@@ -1,26 +1,35 @@
 """Mapping programs (pure): an integration's settings compiled once, applied to every event.
 
-Law: the data path walks no configuration: a name is resolved once and remembered, a mapping is a closure. ``user.*`` targets are not applied here but
-handed to the sealer, which alone sees raw identity.
+Law: the data path walks no configuration: a name is resolved once and remembered as a plan, a mapping is a closure. Only an unusable name or time is fatal.
+
+How a name is resolved, first match wins: an override by the event's own name; the preset's row; TikTok's own name as TikTok spells it; a GA4 name, which stands for the
+preset's first row that leads to the same event and takes that row's override; TikTok's own name in any other spelling; else the event is unmapped, and passes as a custom
+event only if ``default_action`` says so or if the site wrote it for TikTok (the browser pixel's wire, the ``ttq`` of our own script, native bodies).
+
+Names renamed by TikTok in 2025 (CompletePayment, SubmitForm) go out under the new name; on the pixel's wire and from ``ttq`` they stay, because a pixel beside the gateway
+sends the same event under the old one and TikTok tells duplicates by name and id. Native bodies are not renamed at all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.event.model import Wire
 from gateway.identity.seal import UserRule
 from gateway.mapping import properties, tiktok
-from gateway.mapping.names import GA4_ALIASES, TIKTOK_NAMES, canonical
+from gateway.mapping.names import GA4_ALIASES, TIKTOK_NAMES, TIKTOK_SPELLINGS, canonical
 from gateway.mapping.presets import PRESETS
+from gateway.mapping.properties import Shape
 from gateway.mapping.settings import Defaults, EventOverride, FieldMapping, GlobalMappings, SendSettings
-from gateway.mapping.transforms import TRANSFORMS
+from gateway.mapping.steps import ContentsStep, Step, contents_steps, item_steps, user_rules
 from gateway.outcome import Outcome, Reason
 
-Step = Callable[[Mapping[str, Any], dict[str, Any], list[str]], None]
-"""(sealed event, item, findings) → sets one target of the item."""
-
 _MEMO = 4096
-_PASSING_WIRES = frozenset({Wire.PIXEL.value, Wire.NATIVE.value})
+"""Plans kept: names are the senders' and there may be any number of them."""
+_SIGNAL, _PIXEL, _NATIVE = Wire.SIGNAL.value, Wire.PIXEL.value, Wire.NATIVE.value
+_PASSING_WIRES = frozenset({_PIXEL, _NATIVE})
+_WITHHELD = ("ip", "user_agent", "email", "phone")
+_SOUGHT = {"Search": "destination"}
+"""What a travel preset's event is about, where it is not the preset's content type."""
 
 
 class Mapped(NamedTuple):
@@ -38,13 +47,21 @@ class Unmapped(NamedTuple):
     detail: str
 
 
+class _Fields(NamedTuple):
+    """Compiled field mappings that apply together."""
+
+    steps: tuple[Step, ...]
+    contents: tuple[ContentsStep, ...]
+    rules: tuple[UserRule, ...]
+
+
 class _Plan(NamedTuple):
     event: str
     """TikTok's name; empty = not sent."""
     refusal: Reason
-    steps: tuple[Step, ...]
-    row: str
-    """Canonical name of the preset's or override's row, for user rules."""
+    fields: _Fields
+    shape: Shape
+    keeps_others: bool
 
 
 class Program:
@@ -62,91 +79,83 @@ class Program:
         limited_data_use: bool | str = False,
     ) -> None:
         table = PRESETS[preset]
-        self._content_type = table.content_type
-        self._derive_ids = table.derives_content_ids
-        self._send = send or SendSettings()
-        self._limited = limited_data_use
-        self._drop_user = tuple(field for field in ("ip", "user_agent", "email", "phone") if not getattr(self._send, field))
-        self._drop_query = self._send.page_query == "drop"
-        defaults = defaults or Defaults()
+        send, defaults = send or SendSettings(), defaults or Defaults()
+        everywhere = (global_ or GlobalMappings()).mappings
+        self._preset = table
+        self._withheld = tuple(field for field in _WITHHELD if not getattr(send, field))
+        self._drops_query = send.page_query == "drop"
+        self._limited = limited_data_use is True
+        self._limited_by_gpc = limited_data_use == "gpc"
         self._passthrough = (defaults.action or default_action) == "passthrough"
         self._rows = {canonical(source): target for source, target in table.events.items()}
-        self._by_target: dict[str, str] = {}
+        self._row_of: dict[str, str] = {}
         for row, target in self._rows.items():
-            self._by_target.setdefault(target, row)
+            self._row_of.setdefault(target, row)
         self._overrides = {canonical(name): override for name, override in (events or {}).items()}
-        everywhere = (global_ or GlobalMappings()).mappings
-        self._global_steps = _steps(everywhere)
-        self._default_steps = self._global_steps + _steps(defaults.mappings)
-        self._event_steps = {row: self._global_steps + _steps(override.mappings) for row, override in self._overrides.items()}
-        self._global_rules = _user_rules(everywhere)
-        self._event_rules = {
-            row: self._global_rules + _user_rules(override.mappings) for row, override in self._overrides.items()
-        }
-        self.has_user_rules = bool(self._global_rules or any(self._event_rules.values()))
+        self._common = self._compile(everywhere)
+        self._own = {row: self._compile([*everywhere, *override.mappings]) for row, override in self._overrides.items()}
+        self._other = self._compile([*everywhere, *defaults.mappings])
+        self.has_user_rules = any(fields.rules for fields in (self._common, self._other, *self._own.values()))
         """False lets the edge share one sealed payload between integrations."""
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
     def user_rules(self, wire: str, kind: str, name: str) -> tuple[UserRule, ...]:
-        """The ``user.*`` mappings of an event, for the sealer."""
-        return self._event_rules.get(self._plan(wire, kind, name).row, self._global_rules)
+        """The ``user.*`` mappings of an event, for the sealer. Events that are not sent now have them as well: the mapping may change while they wait."""
+        return self._plan(wire, kind, name).fields.rules
 
     def target(self, wire: str, kind: str, name: str) -> str:
         """TikTok's name for an event, ``''`` if it is not sent."""
         return self._plan(wire, kind, name).event
 
     def apply(self, sealed: Mapping[str, Any]) -> Mapped | Unmapped:
-        """The data item for a sealed event under this program, or why there is none."""
+        """The data item for a sealed event under this program, or why there is none. The sealed event is not changed; the item may share parts of it."""
         wire, kind, name = sealed["wire"], sealed["type"], sealed["name"]
+        if wire == _SIGNAL and "context" in sealed and _by_ttq(sealed["context"]):
+            wire = _PIXEL
         plan = self._plans.get((wire, kind, name)) or self._plan(wire, kind, name)
-        if not plan.event:
+        event = plan.event
+        if not event:
             return Unmapped(Outcome.FILTERED, plan.refusal, f"no mapping sends {name[:100]!r}")
-        event_id, event_time = sealed.get("event_id"), sealed.get("time")
+        event_id, event_time = sealed["event_id"], sealed["time"]
         if type(event_time) is not int or event_time <= 0 or not event_id:
             return Unmapped(Outcome.DEAD, Reason.INVALID_EVENT, "no usable event time or id")
         findings: list[str] = list(sealed.get("findings", ()))
-        source = sealed["properties"]
-        event = plan.event
-        built = (
-            properties.build(
-                source,
-                content_type=properties.content_type_of(self._content_type, source, event),
-                derive_ids=self._derive_ids,
-                findings=findings,
-            )
-            if source
-            else {}
-        )
-        if wire == "native" and source:
-            # The site's own back end chose these names for TikTok: what we do not know is passed on as well.
-            for key, value in source.items():
-                if key not in built and key not in {"contents", "products", "items"}:
-                    properties.put(built, key, value, findings)
+        source, fields = sealed["properties"], plan.fields
+        change = None
+        if fields.contents:
+            change = _changer(fields.contents, sealed)
+        built = properties.build(source, plan.shape, findings, change) if source or change is not None else {}
+        if plan.keeps_others and source:
+            properties.keep_others(built, source)
         user = sealed["user"]
-        if self._drop_user:
-            user = {field: value for field, value in user.items() if field not in self._drop_user}
+        if self._withheld:
+            user = {field: value for field, value in user.items() if field not in self._withheld}
+        page, given = {}, sealed["page"]
+        if url := given.get("url"):
+            page["url"] = url
+        if referrer := given.get("referrer"):
+            page["referrer"] = referrer
         item: dict[str, Any] = {
             "event": event,
             "event_time": event_time,
-            "event_id": str(event_id),
+            "event_id": event_id if type(event_id) is str else str(event_id),
             "user": user,
-            "page": self._page(sealed["page"]),
+            "page": page,
+            "properties": built,
         }
-        item["properties"] = built
-        limited = sealed.get("limited_data_use")
-        if limited or self._limited is True or (self._limited == "gpc" and sealed.get("gpc")):
+        if self._limited or sealed.get("limited_data_use") or (self._limited_by_gpc and sealed.get("gpc")):
             item["limited_data_use"] = True
-        for step in plan.steps:
+        for step in fields.steps:
             step(sealed, item, findings)
+        if self._drops_query:
+            item["page"] = {field: value.partition("?")[0].partition("#")[0] for field, value in page.items()}
         if not built:
             del item["properties"]
         return Mapped(item, tuple(findings))
 
-    def _page(self, page: Mapping[str, str]) -> dict[str, str]:
-        out = {field: page[field] for field in ("url", "referrer") if field in page}
-        if self._drop_query:
-            out = {field: value.partition("?")[0].partition("#")[0] for field, value in out.items()}
-        return out
+    def _compile(self, mappings: Sequence[FieldMapping]) -> _Fields:
+        withheld = frozenset(self._withheld)
+        return _Fields(item_steps(mappings, withheld), contents_steps(mappings, withheld), user_rules(mappings))
 
     def _plan(self, wire: str, kind: str, name: str) -> _Plan:
         key = (wire, kind, name)
@@ -158,88 +167,53 @@ class Program:
         return plan
 
     def _resolve(self, wire: str, kind: str, name: str) -> _Plan:
-        row = "page" if kind == "page" else canonical(name)
-        if row not in self._overrides and row not in self._rows:
-            # A GA4 name means the preset's own row that leads to the same event, and takes that row's overrides with it.
-            row = self._by_target.get(GA4_ALIASES.get(row, ""), row)
+        own = "page" if kind == "page" else canonical(name)
+        row, target = self._row(wire, kind, name, own)
         override = self._overrides.get(row)
-        steps = self._event_steps.get(row, self._global_steps)
-        if override and not override.enabled:
-            return _Plan("", Reason.EVENT_DISABLED, (), row)
-        if override and override.vendor_event_name:
-            return _Plan(override.vendor_event_name, Reason.NONE, steps, row)
-        if wire == Wire.NATIVE.value:
-            return _Plan(name[: tiktok.MAX_EVENT_NAME], Reason.NONE, steps, row)
-        if target := self._rows.get(row):
-            return _Plan(target, Reason.NONE, steps, row)
-        if kind == "track" and (target := TIKTOK_NAMES.get(row)):
-            return _Plan(target, Reason.NONE, steps, row)
-        if kind == "track" and (override or self._passthrough or wire in _PASSING_WIRES):
-            return _Plan(name[: tiktok.MAX_EVENT_NAME], Reason.NONE, steps if override else self._default_steps, row)
-        return _Plan("", Reason.UNMAPPED, (), row)
+        custom = not target and kind == "track" and (override is not None or self._passthrough or wire in _PASSING_WIRES)
+        if custom:
+            target = name[: tiktok.MAX_EVENT_NAME]
+        if override is not None and override.vendor_event_name and wire != _NATIVE:
+            target = override.vendor_event_name
+        unnamed = self._other if custom or not target else self._common
+        fields = unnamed if override is None else self._own[row]
+        refusal = Reason.NONE
+        if override is not None and not override.enabled:
+            target, refusal = "", Reason.EVENT_DISABLED
+        elif not target.strip():
+            target, refusal = "", Reason.UNMAPPED
+        table = self._preset
+        kind_of_thing = _SOUGHT.get(target, table.content_type) if table.content_type == "hotel" else table.content_type
+        return _Plan(
+            target, refusal, fields, Shape(kind_of_thing, table.derives_content_ids, table.id_keys), wire in _PASSING_WIRES
+        )
+
+    def _row(self, wire: str, kind: str, name: str, own: str) -> tuple[str, str]:
+        """(the name whose override applies, TikTok's name or ``''``)."""
+        if wire == _NATIVE:
+            return own, name
+        if own in self._rows:
+            return own, self._rows[own]
+        if kind != "track":
+            return own, ""
+        if name in TIKTOK_SPELLINGS:
+            return own, name if wire == _PIXEL else TIKTOK_NAMES[own]
+        row = self._row_of.get(GA4_ALIASES.get(own, ""))
+        if row is not None:
+            return own if own in self._overrides else row, self._rows[row]
+        return own, TIKTOK_NAMES.get(own, "")
 
 
-def _user_rules(mappings: list[FieldMapping]) -> tuple[UserRule, ...]:
-    return tuple(
-        UserRule(mapping.target.removeprefix("user."), mapping.source, "" if mapping.default is None else str(mapping.default))
-        for mapping in mappings
-        if mapping.target.startswith("user.")
-    )
+def _by_ttq(context: Any) -> bool:
+    """Our own script says so of what was called by TikTok's names for its functions (``ttq.track``)."""
+    library = context.get("library") if type(context) is dict else None
+    return type(library) is dict and library.get("api") == "ttq"
 
 
-def _steps(mappings: list[FieldMapping]) -> tuple[Step, ...]:
-    return tuple(_step(mapping) for mapping in mappings if not mapping.target.startswith("user."))
+def _changer(steps: tuple[ContentsStep, ...], sealed: Mapping[str, Any]) -> properties.ContentStep:
+    def change(contents: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
+        for step in steps:
+            contents = step(sealed, contents, findings)
+        return contents
 
-
-def _step(mapping: FieldMapping) -> Step:
-    read = reader(mapping.source) if mapping.source else (lambda _sealed: None)
-    transform = TRANSFORMS[mapping.transform] if mapping.transform else None
-    room, _, field = mapping.target.partition(".")
-
-    def step(sealed: Mapping[str, Any], item: dict[str, Any], findings: list[str]) -> None:
-        value = read(sealed)
-        if value is not None and mapping.value_map and isinstance(value, str | int | float):
-            value = mapping.value_map.get(str(value), value)
-        if value is not None and transform:
-            value = transform(value)
-        if value is not None and mapping.format:
-            value = mapping.format.replace("{value}", str(value))
-        if value is None or value == "":
-            value = mapping.default
-        if value is None:
-            return
-        if room == "properties":
-            properties.put(item.setdefault("properties", {}), field, value, findings)
-        elif room == "page":
-            item["page"][field] = str(value)[:8192]
-        elif room == "event_id":
-            item["event_id"] = str(value)[:256]
-        elif room == "limited_data_use" and value:
-            item["limited_data_use"] = True
-
-    return step
-
-
-def reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A getter for a dotted path; ``[]`` after a name collects from every element, a number picks one."""
-    parts = path.split(".")
-
-    def walk(value: Any, at: int) -> Any:
-        while at < len(parts):
-            part = parts[at]
-            every = part.endswith("[]")
-            name = part[:-2] if every else part
-            if isinstance(value, Mapping):
-                value = value.get(name)
-            elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-                value = value[int(name)]
-            else:
-                return None
-            at += 1
-            if every:
-                if not isinstance(value, list):
-                    return None
-                return [found for entry in value if (found := walk(entry, at)) is not None]
-        return value
-
-    return lambda sealed: walk(sealed, 0)
+    return change

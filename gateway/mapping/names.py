@@ -1,21 +1,18 @@
 """Event names in any spelling (pure).
 
-Law: two names are the same if they differ only in case and separators: ``Order Completed`` = ``order_completed`` = ``orderCompleted``.
+Law: two names are the same if they differ only in case and separators: ``Order Completed`` = ``order_completed`` = ``orderCompleted``. Every table of names is
+keyed by :func:`canonical`.
 """
 
-from cachetools import LRUCache
+from functools import lru_cache
 
 from gateway.mapping import tiktok
 
-_memo: LRUCache[str, str] = LRUCache(4096)
 
-
+@lru_cache(4096)
 def canonical(name: str) -> str:
-    """The name's letters and digits in lower case: the key that all tables of names use."""
-    known = _memo.get(name)
-    if known is None:
-        known = _memo[name] = "".join(character for character in name.casefold() if character.isalnum())
-    return known
+    """The name's letters and digits in lower case; a name without any stays as it is, so that ``***`` and ``!!!`` differ."""
+    return "".join(character for character in name.casefold() if character.isalnum()) or name
 
 
 GA4_ALIASES = {
@@ -23,12 +20,12 @@ GA4_ALIASES = {
     for alias, target in {
         "view_item": "ViewContent", "add_to_cart": "AddToCart", "add_to_wishlist": "AddToWishlist", "begin_checkout": "InitiateCheckout",
         "add_payment_info": "AddPaymentInfo", "purchase": "Purchase", "search": "Search", "view_search_results": "Search", "generate_lead": "Lead",
-        "sign_up": "CompleteRegistration", "page_view": "Pageview",
+        "sign_up": "CompleteRegistration", "page_view": tiktok.PAGE_VIEW,
     }.items()
 }  # fmt: skip
 """GA4 name → what it means at TikTok; it counts only if the preset has a row that leads there."""
 
-TIKTOK_NAMES = {
-    canonical(name): name for name in (*tiktok.STANDARD_EVENTS, tiktok.PAGE_VIEW, *tiktok.RETIRING_EVENTS)
-} | {canonical(old): new for old, new in tiktok.LEGACY_EVENTS.items()}  # fmt: skip
-"""TikTok's own names pass as themselves, in TikTok's spelling; renamed ones under their new name."""
+TIKTOK_SPELLINGS = frozenset({*tiktok.STANDARD_EVENTS, tiktok.PAGE_VIEW, *tiktok.LEGACY_EVENTS, *tiktok.RETIRING_EVENTS})
+"""TikTok's own names as TikTok writes them."""
+TIKTOK_NAMES = {canonical(name): tiktok.LEGACY_EVENTS.get(name, name) for name in TIKTOK_SPELLINGS}
+"""TikTok's own names pass as themselves, in TikTok's spelling; those renamed in 2025 go out under the new name."""

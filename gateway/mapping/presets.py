@@ -1,4 +1,8 @@
-"""The presets as data (pure): source event → TikTok event, per industry. Source: Signal's TikTok integration manual."""
+"""The presets as data (pure): source event → TikTok event, per industry.
+
+Law: the rows are those of Signal's TikTok integration manual, in its spelling and order, ``SubmitForm`` (renamed ``Lead`` by TikTok in 2025) included: TikTok takes the
+old name, and the manual's other row that leads to ``Lead`` stays apart. Where several rows lead to one event, a GA4 alias means the first.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -14,6 +18,9 @@ class Preset(NamedTuple):
     derives_content_ids: bool
     """Catalogue ads of this industry match on ``content_ids``: they are taken from the contents."""
     events: dict[str, str]
+    """Source event, as documented → TikTok's name."""
+    id_keys: tuple[str, ...] = ()
+    """Names that this industry gives a thing's id, tried after the common ones."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -43,6 +50,7 @@ PRESETS: dict[str, Preset] = {
             "Booking Completed": "Purchase",
             "Lead Submitted": "Lead",
         },
+        ("listing_id", "hotel_id", "flight_id", "destination_id"),
     ),
     "automotive": Preset(
         "Automotive", "vehicle", True,
@@ -59,6 +67,7 @@ PRESETS: dict[str, Preset] = {
             "dealer_contacted": "Contact",
             "service_appointment_booked": "Subscribe",
         },
+        ("vehicle_id", "listing_id", "vin"),
     ),
     "b2b_saas": Preset(
         "B2B / SaaS", "product", False,

@@ -1,6 +1,7 @@
 """TikTok's vocabulary as tables (pure): event names, currencies, property types, enumerations.
 
-Law: facts only, from TikTok's endpoint page and help centre; easy to correct when TikTok changes them. A test compares them with the reference table.
+Law: facts only, from TikTok's endpoint page and help centre; easy to correct when TikTok changes them. A test compares them with the collected facts in
+``tests/vectors/tiktok-events-api.json``.
 """
 
 STANDARD_EVENTS = frozenset(
@@ -46,11 +47,29 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "condition_of_vehicle": ("Excellent", "Good", "Fair", "Poor", "Other"),
 }
 MILEAGE_UNITS = ("MI", "KM")
+SPOKEN: dict[str, dict[str, str]] = {
+    "travel_class": {"economy": "eco", "premium": "prem", "premiumeconomy": "prem", "business": "bus", "firstclass": "first"},
+    "state_of_vehicle": {"preowned": "Used", "certified": "CPO", "certifiedpreowned": "CPO"},
+    "transmission": {"auto": "Automatic"},
+    "fuel_type": {"petrol": "Gasoline", "gas": "Gasoline", "ev": "Electric", "bev": "Electric", "flexfuel": "Flex"},
+    "drivetrain": {"4wd": "FOUR_WD", "4x4": "FOUR_WD", "2wd": "TWO_WD"},
+    "delivery_category": {"pickup": "in_store", "delivery": "home_delivery"},
+    "mileage": {"mile": "MI", "miles": "MI", "kilometer": "KM", "kilometers": "KM", "kilometre": "KM", "kilometres": "KM"},
+}
+"""What people say for some of these options, as letters and digits in lower case."""
 
 USER_FIELDS = frozenset(
     """
     email phone external_id first_name last_name zip_code city state country ttclid ttp ip user_agent locale
 """.split()
 )
+MISNAMED_USER_FIELDS = {
+    "phone_number": "phone", "sha256_email": "email", "sha256_phone_number": "phone", "zip": "zip_code", "postal_code": "zip_code", "user_agents": "user_agent",
+    "callback": "ttclid", "region": "state", "firstname": "first_name", "lastname": "last_name",
+}  # fmt: skip
+"""Names of other interfaces and of the browser pixel, which the Events API silently ignores."""
+CONTENT_STRINGS = frozenset("content_id content_name content_category brand".split())
 HASHED_USER_FIELDS = frozenset("email phone external_id first_name last_name zip_code".split())
 MAX_EVENT_NAME = 100
+MAX_TTCLID = 1000
+"""The longest click id that TikTok documents; longer ones are sent whole all the same."""

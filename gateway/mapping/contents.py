@@ -1,0 +1,174 @@
+"""The products of an event as TikTok's ``contents`` (pure), with what they come to.
+
+Law: an entry that nothing can be made of is left out, one without an id is sent (``rules`` speaks of it); ids are always texts. What the lines come to is reckoned from all of
+them or not at all.
+"""
+
+from typing import Any
+
+import orjson
+
+from gateway.mapping.coerce import integer, number, trimmed
+
+MAX_CONTENTS = 500
+_MAX_ID = 512
+_ID_KEYS = ("content_id", "product_id", "sku", "item_id", "id")
+_OWN_PRODUCT = frozenset({"content_id", "product_id", "sku", "item_id"})
+"""An event with one of these is about a single product; a bare ``id`` counts only beside a price, for it may be the order's."""
+_PRICE_KEYS = ("price", "item_price", "unit_price")
+
+Lines = tuple[list[dict[str, Any]], float | int | None, int | None, Any]
+
+
+def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str]) -> Lines:
+    """``(contents, Σ price × quantity, Σ quantity, content type as the products say it)``; None where there is nothing to add up."""
+    raw = source.get("contents") or source.get("products") or source.get("items")
+    if raw is None:
+        items = None
+    else:
+        items = _listed(raw)
+        if items is None:
+            findings.append("properties.contents: not a list of products, omitted")
+    if not items:
+        if not _is_product(source, id_keys):
+            price = _price(source)
+            return [], None if price is None else _times(price, _quantity(source)), None, None
+        items = [source]
+    cut = len(items) > MAX_CONTENTS
+    if cut:
+        findings.append(f"properties.contents: more than {MAX_CONTENTS}, the rest omitted; value and num_items are not derived")
+        items = items[:MAX_CONTENTS]
+    contents: list[dict[str, Any]] = []
+    total: float | int | None = None
+    count = 0
+    for at, item in enumerate(items):
+        if type(item) is not dict:
+            if found := trimmed(item, _MAX_ID):
+                contents.append({"content_id": found})
+                count += 1
+            continue
+        content = _content(item, at, id_keys, findings)
+        if not content:
+            continue
+        contents.append(content)
+        quantity = content.get("quantity")
+        count += 1 if quantity is None else quantity
+        price = content.get("price")
+        if price is not None:
+            # Half a kilogram is no quantity for TikTok, but it is half the price.
+            times = quantity if quantity is not None else _quantity(item)
+            total = price * times if total is None else total + price * times
+    first = items[0]
+    return (
+        contents,
+        None if total is None or cut else round(total, 6),
+        count if contents and not cut else None,
+        first.get("content_type") if contents and type(first) is dict else None,
+    )
+
+
+def measure(contents: list[dict[str, Any]]) -> tuple[float | int | None, int | None]:
+    """Σ price × quantity and Σ quantity of contents as TikTok gets them; a missing quantity counts as one."""
+    priced = [content["price"] * content.get("quantity", 1) for content in contents if "price" in content]
+    return round(sum(priced), 6) if priced else None, sum(
+        content.get("quantity", 1) for content in contents
+    ) if contents else None
+
+
+def set_field(contents: list[dict[str, Any]], field: str, value: Any, findings: list[str]) -> list[dict[str, Any]]:
+    """One value for each line (from a list, by place), or the same for all; a list makes the lines if there are none."""
+    values = value if type(value) is list else [value] * len(contents)
+    contents = [dict(content) for content in contents] or [{} for _ in values[:MAX_CONTENTS]]
+    for at, (content, raw) in enumerate(zip(contents, values, strict=False)):
+        if raw is None or raw == "":
+            continue
+        found: Any
+        if field == "price":
+            found = number(raw)
+            found = found if found is not None and found >= 0 else None
+        elif field == "quantity":
+            found = integer(raw)
+            found = found if found is not None and found >= 0 else None
+        else:
+            found = trimmed(raw, _MAX_ID) or None
+        if found is None:
+            findings.append(f"properties.contents.{at}.{field}: not usable, omitted")
+        else:
+            content[field] = found
+    return [content for content in contents if content]
+
+
+def _listed(raw: Any) -> list[Any] | None:
+    """A list of products from a list, a single product, or either of them written as JSON (query strings and data layers do that)."""
+    if type(raw) is str and raw.lstrip()[:1] in {"[", "{"}:
+        try:
+            raw = orjson.loads(raw)
+        except ValueError:
+            return None
+    if type(raw) is dict:
+        return [raw]
+    return raw if type(raw) is list else None
+
+
+def _is_product(source: dict[str, Any], id_keys: tuple[str, ...]) -> bool:
+    if not _OWN_PRODUCT.isdisjoint(source) or (id_keys and not source.keys().isdisjoint(id_keys)):
+        return True
+    return "id" in source and "order_id" not in source and _price(source) is not None
+
+
+def _price(item: dict[str, Any]) -> float | int | None:
+    for key in _PRICE_KEYS:
+        if (raw := item.get(key)) is not None and raw != "":
+            found = number(raw)
+            return found if found is not None and found >= 0 else None
+    return None
+
+
+def _quantity(item: dict[str, Any]) -> float | int:
+    found = number(item.get("quantity"))
+    return 1 if found is None or found < 0 else found
+
+
+def _times(price: float, quantity: float) -> float:
+    return round(price * quantity, 6)
+
+
+def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: list[str]) -> dict[str, Any]:
+    # Hot: twice or more per purchase. Chains of get cost half of what a table of keys does.
+    get = item.get
+    content: dict[str, Any] = {}
+    for key in _ID_KEYS:
+        if (raw := get(key)) is not None and (found := trimmed(raw, _MAX_ID)):
+            content["content_id"] = found
+            break
+    else:
+        for key in id_keys:
+            if found := trimmed(get(key), _MAX_ID):
+                content["content_id"] = found
+                break
+    raw = get("content_name") or get("name") or get("item_name") or get("title")
+    if raw and (found := trimmed(raw)):
+        content["content_name"] = found
+    raw = get("content_category") or get("category") or get("item_category")
+    if raw and (found := trimmed(raw)):
+        content["content_category"] = found
+    raw = get("brand") or get("item_brand")
+    if raw and (found := trimmed(raw)):
+        content["brand"] = found
+    raw = get("price")
+    if raw is None or raw == "":
+        raw = get("item_price") or get("unit_price")
+    if raw is not None and raw != "":
+        price = number(raw)
+        if price is None or price < 0:
+            findings.append(f"properties.contents.{at}.price: not a usable amount, omitted")
+        else:
+            content["price"] = price
+    raw = get("quantity")
+    if raw is not None and raw != "":
+        quantity = integer(raw)
+        if quantity is None or quantity < 0:
+            findings.append(f"properties.contents.{at}.quantity: not a whole number, omitted")
+        else:
+            content["quantity"] = quantity
+    return content
