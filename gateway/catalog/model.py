@@ -5,8 +5,10 @@ Law: these models are the one description of an entry: configuration file, API a
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
+import phonenumbers
 from pydantic import AfterValidator, BeforeValidator
 
 from gateway.errors import Problem
@@ -17,13 +19,36 @@ from gateway.settings import Field, SecretStr, Settings
 
 _ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_MAX_DOMAIN = 253
+_TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
 def _domain(value: str) -> str:
     found = value.strip().lower().rstrip(".")
-    if not _DOMAIN.fullmatch(found):
-        raise ValueError("expected a host name such as shop.example.com, or *.example.com for all below it")
+    if not found.isascii():
+        # browsers send the host of münchen.example as xn--mnchen-3ya.example
+        with suppress(UnicodeError):
+            found = found.encode("idna").decode()
+    if not _DOMAIN.fullmatch(found) or len(found) > _MAX_DOMAIN:
+        hint = " (without scheme, port and path)" if ":" in found or "/" in found else ""
+        raise ValueError(f"expected a host name such as shop.example.com{hint}, or *.example.com for all below it")
     return found
+
+
+def _region(value: str) -> str:
+    found = value.strip().upper()
+    if found and found not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(
+            f"expected an ISO 3166 country such as {'GB: the United Kingdom is not UK there' if found == 'UK' else 'GB or DE'}"
+        )
+    return found
+
+
+def _token(value: SecretStr | None) -> SecretStr | None:
+    found = value.get_secret_value().strip() if value else ""
+    if found and not _TOKEN.fullmatch(found):
+        raise ValueError("expected one word of printable ASCII characters; it is sent as a header")
+    return SecretStr(found) if found else None
 
 
 def _text(value: Any) -> Any:
@@ -47,7 +72,7 @@ class PipelineSettings(Settings):
     """Hosts whose pages may send events; the first match also gives the cookies' domain. Empty = any host."""
     integrations: list[str] = []
     """Ids of the integrations that get this pipeline's events."""
-    default_region: str = Field("", pattern=r"^([A-Z]{2})?$")
+    default_region: Annotated[str, AfterValidator(_region)] = ""
     """ISO 3166 country by which telephone numbers without a country code are read, e.g. ``GB``. Empty: such numbers are omitted."""
     rate_limit: int = Field(1000, ge=1, le=10_000_000)
     """Events a second before requests are answered 429."""
@@ -71,13 +96,14 @@ class IntegrationSettings(Settings):
     preset: PresetName = "retail"
     """Industry whose event table applies."""
     pixel_code: Text = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
-    """The pixel's code, like ``C4ABCDEF1234567890AB``. You need admin or Events Manager permission in a TikTok for Business account; then Ads Manager →
-    Assets → Events → Web Events → your pixel: the code is on its overview page."""
-    access_token: SecretStr | None = None
-    """The pixel's Events API token: Web Events → your pixel → Settings → Events API → Generate access token. It is shown once. Without it events queue up and
-    wait."""
+    """The pixel's code, like ``C4ABCDEF1234567890AB``. You need a TikTok for Business account with admin or Events Manager permission and a pixel in it; then Ads Manager →
+    Assets → Events → Web Events → your pixel (or Set up web events, if there is none yet): the code is on its overview page."""
+    access_token: Annotated[SecretStr | None, AfterValidator(_token)] = None
+    """The pixel's Events API token: Ads Manager → Assets → Events → Web Events → your pixel → Settings → Events API → Generate access token. It is shown once: copy it
+    at once. Without it events queue up and wait."""
     test_event_code: Text | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9_-]*$")
-    """A code such as ``TEST12345`` from the pixel's Test events tab. While it is set, events appear there instead of in reports: remove it after testing."""
+    """A code such as ``TEST12345`` from the pixel's Test event tab, to see events arrive there within seconds. While it is set, events are not in the reports: remove it
+    after testing."""
     consent: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = ["marketing"]
     """Consent categories that must all be granted. Empty means that no consent is needed."""
     enabled: bool = True

@@ -6,10 +6,8 @@ once per request or batch.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from publicsuffixlist import PublicSuffixList
-
+from gateway.catalog.domains import Domains
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.identity.seal import Sealer
@@ -46,16 +44,17 @@ class Pipeline:
     secret: bytes
     """Empty = server-side requests are not accepted."""
     bots: str
+    domains: Domains
     required: tuple[tuple[str, ...], ...] = field(default=())
     """The distinct consent requirements of its integrations."""
 
     def serves(self, host: str) -> bool:
         """Whether pages of ``host`` (lower case, without port) belong to it."""
-        return not self.settings.domains or _matching(tuple(self.settings.domains), host) != ""
+        return self.domains.any_host or self.domains.rank(host) > 0
 
     def cookie_domain(self, host: str) -> str:
         """Registrable domain of the matching domain entry, ``''`` for a host-only cookie; never derived from ``host`` itself."""
-        return _cookie_domain(tuple(self.settings.domains), host)
+        return self.domains.cookie_domain(host)
 
 
 class Catalogue:
@@ -66,15 +65,18 @@ class Catalogue:
         self.pipelines = tuple(pipelines)
         self.integrations = {integration.id: integration for integration in integrations}
         self._by_key = {pipeline.settings.key: pipeline for pipeline in pipelines}
-        self._with_domains = [pipeline for pipeline in pipelines if pipeline.settings.domains]
         self._lacks_pipelines = any(name.startswith("pipelines") for name in off)
+        anywhere = [pipeline for pipeline in pipelines if pipeline.domains.any_host]
+        self._named = [pipeline for pipeline in pipelines if not pipeline.domains.any_host]
         self._only = pipelines[0] if len(pipelines) == 1 and not self._lacks_pipelines else None
+        # one that is off might be the one that names the host
+        self._elsewhere = anywhere[0] if len(anywhere) == 1 and not self._lacks_pipelines else None
         self.off = frozenset(off)
         """While it is not empty, a lane without an integration may belong to one that is off: its queue waits."""
 
     def pipeline(self, key: str, host: str) -> Pipeline:
-        """By key, else by host (lower case, without port), else the only one. Raises BadInput ``unknown_key`` or ``unknown_pipeline``, or
-        SpoolUnavailable if the one that is looked for may be off."""
+        """By key, else by host (lower case, without port): the one that names it most closely, or the only one for any host; else the only one there is. Raises
+        BadInput ``unknown_key`` or ``unknown_pipeline``, or SpoolUnavailable if the one that is looked for may be off."""
         if key:
             found = self._by_key.get(key)
             if found is None:
@@ -85,9 +87,12 @@ class Catalogue:
             return found
         if self._only is not None:
             return self._only
-        for pipeline in self._with_domains:
-            if _matching(tuple(pipeline.settings.domains), host):
-                return pipeline
+        best, closest = self._elsewhere, 0
+        for pipeline in self._named:
+            if (rank := pipeline.domains.rank(host)) > closest:
+                best, closest = pipeline, rank
+        if best is not None:
+            return best
         self._may_be_off()
         raise BadInput(
             Reason.UNKNOWN_PIPELINE, "several pipelines exist and neither a key nor the host names one; send the pipeline's key"
@@ -134,7 +139,8 @@ def compile_catalogue(
         region = settings.default_region
         if region not in sealers:
             sealers[region] = Sealer(region, phone_key)
-        own = tuple(by_id[reference] for reference in settings.integrations if reference in by_id)
+        # named twice, it still gets each event once
+        own = tuple(by_id[reference] for reference in dict.fromkeys(settings.integrations) if reference in by_id)
         result.append(
             Pipeline(
                 settings=settings,
@@ -143,6 +149,7 @@ def compile_catalogue(
                 sealer=sealers[region],
                 secret=settings.secret.get_secret_value().encode() if settings.secret else b"",
                 bots=settings.bots,
+                domains=Domains(settings.domains),
                 required=tuple(dict.fromkeys(integration.consent for integration in own)),
             )
         )
@@ -170,21 +177,3 @@ def _integration(settings: IntegrationSettings) -> Integration:
         consent=tuple(settings.consent),
         enabled=settings.enabled,
     )
-
-
-def _matching(domains: tuple[str, ...], host: str) -> str:
-    for domain in domains:
-        if domain == host or (domain.startswith("*.") and host.endswith(domain[1:])):
-            return domain
-    return ""
-
-
-@lru_cache(1)
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
-
-
-@lru_cache(4096)
-def _cookie_domain(domains: tuple[str, ...], host: str) -> str:
-    matching = _matching(domains, host).removeprefix("*.")
-    return _suffixes().privatesuffix(matching) or "" if "." in matching else ""
