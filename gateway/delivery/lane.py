@@ -15,6 +15,7 @@ from gateway.delivery.client import Client
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.shipment import Route, Shipment
 from gateway.delivery.standing import Gate, LaneState, Standing, State
+from gateway.delivery.turns import Turns
 from gateway.errors import SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
@@ -41,7 +42,9 @@ _LEVELS = {
 class LaneWorker:
     """Delivers the records of one lane."""
 
-    def __init__(self, lane: str, spool: Spool, live: Live, client: Client, settings: DeliverySettings, metrics: Metrics) -> None:
+    def __init__(
+        self, lane: str, spool: Spool, live: Live, client: Client, settings: DeliverySettings, metrics: Metrics, turns: Turns
+    ) -> None:
         target = Lane.parse(lane)
         self.lane = lane
         self._integration_id = target.integration
@@ -50,7 +53,7 @@ class LaneWorker:
         self._settings = settings
         self._metrics = metrics
         self._standing = Standing(settings.in_flight, settings.suspend_probe, time.monotonic())
-        self._route = Route(lane, target.test_code, spool, client, settings, metrics, self._standing)
+        self._route = Route(lane, target.test_code, spool, client, settings, metrics, self._standing, turns)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._nap: asyncio.Timeout | None = None
@@ -156,6 +159,10 @@ class LaneWorker:
         if not sound or integration is None or gate.wait_s > 0 or len(self._in_flight) >= gate.in_flight:
             await self._spool.release([record.id for record in records])
             return
+        most = self._most(gate)
+        if len(records) > most:
+            await self._spool.release([record.id for record in records[most:]])
+            del records[most:]
         self._standing.sending(time.monotonic())
         shipment = Shipment(self._route, records, integration, probe=gate.probe)
         task = spawn(shipment.deliver(), f"deliver {self.lane}")
@@ -169,9 +176,12 @@ class LaneWorker:
         if self._standing.gate(time.monotonic()).wait_s > 0:
             self._interrupt()  # what the lane waits for must not be sent now
 
+    def _most(self, gate: Gate) -> int:
+        return 1 if gate.probe else self._route.max_batch(time.monotonic())
+
     async def _lease(self, gate: Gate) -> list[Record]:
         most = self._settings.max_batch_bytes
-        wanted = 1 if gate.probe else self._route.max_batch(time.monotonic())
+        wanted = self._most(gate)
         records: list[Record] = []
         try:
             async with self._nap_of(_LOOK_S):
@@ -180,7 +190,11 @@ class LaneWorker:
             if records and len(records) < wanted and size < most and self._settings.linger and self._end is None:
                 async with self._nap_of(self._settings.linger):
                     await asyncio.sleep(self._settings.linger)
-                records += await self._spool.lease(self.lane, wanted - len(records), most - size, 0.0)
+                more = await self._spool.lease(self.lane, wanted - len(records), most - size, 0.0)
+                if more and size + len(more[0].payload) > most:  # a lease hands out its first record whatever the size
+                    await self._spool.release([record.id for record in more])
+                else:
+                    records += more
         except BaseException:
             if records:
                 await self._spool.release([record.id for record in records])

@@ -4,7 +4,6 @@ Law: every record of the batch is settled by TikTok's verdict or released, whate
 own. A success is settled before the next request. Mapping yields to the event loop between slices.
 """
 
-import asyncio
 import logging
 import random
 import time
@@ -22,6 +21,7 @@ from gateway.delivery.isolate import Culprit, Search, isolate
 from gateway.delivery.retry import backoff
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.standing import Standing
+from gateway.delivery.turns import Turns
 from gateway.delivery.verdict import Action, Verdict
 from gateway.errors import SpoolUnavailable
 from gateway.mapping.compile import Unmapped
@@ -32,8 +32,8 @@ from gateway.telemetry.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 _SLICE_RECORDS = 100
-_SLICE_BYTES = 256 << 10
-"""Mapped in one go before other work gets its turn: one or two milliseconds."""
+_SLICE_BYTES = 128 << 10
+"""Mapped in one turn of the loop: about a millisecond."""
 _CEILING_S = 600.0
 """How long a lane remembers that TikTok found its batches too large."""
 _HUSH_S = 10.0
@@ -57,6 +57,7 @@ class Route:
     settings: DeliverySettings
     metrics: Metrics
     standing: Standing
+    turns: Turns
     hush: Hush = field(default_factory=lambda: Hush(_HUSH_S))
     dues: list[float] = field(default_factory=list)
     """When records that were put off are due (Unix s): a lane that ends need not wait for what comes too late."""
@@ -126,12 +127,13 @@ class Shipment:
         oldest = time.time() - self._route.settings.max_age
         apply = self._integration.program.apply
         in_slice = size = 0
+        await self._route.turns.take()
         for record in self._records:
             in_slice += 1
             size += len(record.payload)
             if in_slice > _SLICE_RECORDS or size > _SLICE_BYTES:
                 in_slice, size = 1, len(record.payload)
-                await asyncio.sleep(0)
+                await self._route.turns.take()
             if record.accepted_at < oldest:
                 done.append(Done(record.id, Outcome.EXPIRED, Reason.TOO_OLD))
                 continue
@@ -222,12 +224,14 @@ class Shipment:
     # -- fates
 
     async def _delivered(self, items: list[Item], verdict: Verdict) -> None:
+        await self._route.turns.take()
         await self._settle(Settlement(done=[Done(item.record.id, Outcome.DELIVERED, verdict.reason) for item in items]))
         if verdict.cure and (times := self._route.hush.said(verdict.code, time.monotonic())):
             _log.warning("TikTok took a batch with a reservation", extra=self._extra(verdict) | {"batches": times})
 
     async def _again(self, items: list[Item], verdict: Verdict) -> None:
         """Later: one draw for the whole batch, so that it stays together. Jitter is for other gateways, not for neighbours."""
+        await self._route.turns.take()
         now, draw = time.time(), random.random()  # noqa: S311
         dues = {
             attempts: now + backoff(attempts, draw, verdict.retry_after_s)

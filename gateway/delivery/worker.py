@@ -14,6 +14,7 @@ from gateway.delivery.client import Client
 from gateway.delivery.lane import LaneWorker
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.standing import LaneState, State
+from gateway.delivery.turns import Turns
 from gateway.errors import SpoolUnavailable
 from gateway.spool.base import Spool
 from gateway.telemetry.metrics import Metrics, Sample
@@ -34,6 +35,7 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._client = Client(settings, metrics)
+        self._turns = Turns()
         self._lanes: dict[str, LaneWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._finder: asyncio.Task[None] | None = None
@@ -62,7 +64,7 @@ class Worker:
         for lane in lanes:
             if lane not in self._lanes:
                 worker = self._lanes[lane] = LaneWorker(
-                    lane, self._spool, self._live, self._client, self._settings, self._metrics
+                    lane, self._spool, self._live, self._client, self._settings, self._metrics, self._turns
                 )
                 task = self._tasks[lane] = keep(worker.run, f"lane {lane}")
                 task.add_done_callback(partial(self._ended, lane))
