@@ -220,6 +220,41 @@ async def test_a_retried_batch_stays_together(tmp_path: Path) -> None:
         assert await shop.requests() == 2
 
 
+async def test_a_probe_with_nothing_to_ask_does_not_jam_the_lane(tmp_path: Path) -> None:
+    async with delivering(tmp_path, max_batch=1, in_flight=1) as shop:
+        await shop.faults(http_status=429, count=1)
+        await shop.put(sealed("e0"), sealed("unmapped", name="Nobody Maps This"), sealed("too", name="Nobody Maps This"))
+        await shop.worker.start()
+        await shop.settled(delivered=1, filtered=2)
+
+
+async def test_a_defect_of_ours_in_one_event_costs_only_that_event(shop: Delivering) -> None:
+    program = shop.live.current.integrations["shop"].program
+
+    def broken(event: Any, apply: Any = program.apply) -> Any:
+        return apply(event) if event["event_id"] != "e3" else event["event_id"][99]
+
+    program.apply = broken  # type: ignore[method-assign]
+    await shop.put_ids(*ids(10))
+    await shop.worker.start()
+    await shop.settled(delivered=9, dead=1)
+
+
+async def test_a_lane_of_the_past_ends_and_comes_back(shop: Delivering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.delivery.lane._IDLE_S", 0.0)
+    monkeypatch.setattr("gateway.delivery.lane._LOOK_S", 0.05)
+    lane = Lane("shop", "OLD").key
+    await shop.worker.start()
+    for number in (1, 2):
+        await shop.put_ids(f"e{number}", lane=lane)
+        await shop.settled(lane, delivered=number)
+        await shop.until(lambda: _lanes(shop, ["shop"]))
+
+
+async def _lanes(shop: Delivering, wanted: list[str]) -> bool:
+    return [state.lane for state in shop.worker.lane_states()] == wanted
+
+
 async def test_a_dead_lane_does_not_delay_another(tmp_path: Path) -> None:
     """One TikTok that never answers, one that does: the second integration's events arrive at once."""
     async with delivering(tmp_path, timeout=30) as shop:
