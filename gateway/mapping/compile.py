@@ -214,6 +214,6 @@ def _changer(steps: tuple[ContentsStep, ...], sealed: Mapping[str, Any]) -> prop
     def change(contents: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
         for step in steps:
             contents = step(sealed, contents, findings)
-        return contents
+        return [content for content in contents if content]
 
     return change

@@ -76,7 +76,8 @@ def measure(contents: list[dict[str, Any]]) -> tuple[float | int | None, int | N
 
 
 def set_field(contents: list[dict[str, Any]], field: str, value: Any, findings: list[str]) -> list[dict[str, Any]]:
-    """One value for each line (from a list, by place), or the same for all; a list makes the lines if there are none."""
+    """One value for each line (from a list, by place), or the same for all; a list makes the lines if there are none. Lines may be left empty: the next field's
+    values are told by place as well."""
     values = value if type(value) is list else [value] * len(contents)
     contents = [dict(content) for content in contents] or [{} for _ in values[:MAX_CONTENTS]]
     for at, (content, raw) in enumerate(zip(contents, values, strict=False)):
@@ -95,7 +96,7 @@ def set_field(contents: list[dict[str, Any]], field: str, value: Any, findings: 
             findings.append(f"properties.contents.{at}.{field}: not usable, omitted")
         else:
             content[field] = found
-    return [content for content in contents if content]
+    return contents
 
 
 def _listed(raw: Any) -> list[Any] | None:

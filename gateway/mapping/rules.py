@@ -38,7 +38,7 @@ def check(item: dict[str, Any]) -> list[Finding]:
     properties = item.get("properties", {})
     if type(properties) is dict:
         findings += _properties(properties)
-        findings += _recommended(item.get("event"), properties)
+        findings += _recommended(str(item.get("event")), properties)
     else:
         findings.append(Finding("properties", "TikTok refuses what is not an object"))
     return sorted(findings, key=lambda finding: not finding.fatal)
@@ -153,14 +153,18 @@ def _properties(properties: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding(f"properties.contents.{at}.quantity", "TikTok refuses what is not a whole number")
 
 
-def _recommended(event: Any, properties: dict[str, Any]) -> Iterator[Finding]:
+def _recommended(event: str, properties: dict[str, Any]) -> Iterator[Finding]:
     if properties.get("value") and "currency" not in properties:
         yield Finding("properties.currency", "missing beside a value; TikTok cannot use the value")
     if event in _WITH_VALUE and "value" not in properties:
         yield Finding("properties.value", f"missing; {event} cannot be reported or bid on by value")
     if event == "Search" and "search_string" not in properties:
         yield Finding("properties.search_string", "missing")
-    if event in _CATALOGUE_EVENTS and properties.get("content_type") in _CATALOGUE_TYPES and not properties.get("content_ids"):
+    if (
+        event in _CATALOGUE_EVENTS
+        and str(properties.get("content_type")) in _CATALOGUE_TYPES
+        and not properties.get("content_ids")
+    ):
         yield Finding("properties.content_ids", "missing; catalogue ads match by it")
 
 
