@@ -45,7 +45,7 @@ def request(body: Any) -> list[dict[str, Any]]:
         raise Refused(40002, "Not a valid JSON object")
     if "event_source" not in body:
         raise Refused(40002, "event_source: Missing data for required field.")
-    if body["event_source"] not in {"web", "app", "offline", "crm"}:
+    if type(body["event_source"]) is not str or body["event_source"] not in {"web", "app", "offline", "crm"}:
         raise Refused(40002, "event_source: Must be one of: web, app, offline, crm.")
     if type(body.get("event_source_id")) is not str or not body["event_source_id"]:
         raise Refused(40002, "event_source_id: Missing data for required field.")

@@ -33,8 +33,9 @@ class Shop:
             autoescape=select_autoescape(default=True),
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
-        # Compiled before the first request, so that no page reads a file while it is served.
+        # Compiled before the first request and never looked at again, so that no page touches a file while it is served.
         self._templates = {name: self._environment.get_template(name) for name in self._environment.list_templates(["html"])}
         self._shared = {"sandbox_url": sandbox_url, "key": pipeline_key, "prefix": prefix, "visitor_ip": visitor_ip}
         self._orders: OrderedDict[str, dict[str, Any]] = OrderedDict()
