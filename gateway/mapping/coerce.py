@@ -8,6 +8,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.errors import BadInput
+from gateway.event import jsonbody
+
 LARGEST = 1e12
 """Amounts beyond it are mistakes in every currency."""
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
@@ -92,6 +95,14 @@ def texts(value: Any) -> list[str] | None:
 def boolean(value: Any) -> bool | None:
     """true/false, yes/no, on/off, 1/0 in any case."""
     return value if type(value) is bool else _BOOLEANS.get(text(value, 8).strip().lower())
+
+
+def from_json(written: str) -> Any:
+    """What a text holds as JSON, None if it holds none or is nested deeper than an event may be (then it could be read but not written again)."""
+    try:
+        return jsonbody.load(written.encode())
+    except (BadInput, ValueError):
+        return None
 
 
 def moment(value: Any) -> datetime | None:

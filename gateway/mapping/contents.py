@@ -6,9 +6,7 @@ them or not at all.
 
 from typing import Any
 
-import orjson
-
-from gateway.mapping.coerce import integer, number, trimmed
+from gateway.mapping.coerce import from_json, integer, number, trimmed
 
 MAX_CONTENTS = 500
 _MAX_ID = 512
@@ -102,10 +100,7 @@ def set_field(contents: list[dict[str, Any]], field: str, value: Any, findings: 
 def _listed(raw: Any) -> list[Any] | None:
     """A list of products from a list, a single product, or either of them written as JSON (query strings and data layers do that)."""
     if type(raw) is str and raw.lstrip()[:1] in {"[", "{"}:
-        try:
-            raw = orjson.loads(raw)
-        except ValueError:
-            return None
+        raw = from_json(raw)
     if type(raw) is dict:
         return [raw]
     return raw if type(raw) is list else None

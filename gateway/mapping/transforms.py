@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.mapping.coerce import MAX_TEXTS, boolean, integer, moment, number, text
+from gateway.mapping.coerce import MAX_TEXTS, boolean, from_json, integer, moment, number, text
 
 Change = Callable[[Any], Any]
 """Value → value; None = no value."""
@@ -78,12 +78,7 @@ def _json(value: Any) -> str | None:
 
 
 def _parse_json(value: Any) -> Any:
-    if type(value) is not str:
-        return value
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return None
+    return from_json(value) if type(value) is str else value
 
 
 TRANSFORMS: dict[str, Transform] = {

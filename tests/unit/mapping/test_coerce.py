@@ -76,6 +76,11 @@ def test_no_times(raw: object):
     assert coerce.moment(raw) is None
 
 
+def test_json_in_a_text():
+    assert coerce.from_json('{"a": [1]}') == {"a": [1]}
+    assert [coerce.from_json(text) for text in ("", "{", "NaN", "[" * 40 + "]" * 40, "[" * 5000, "\ud800")] == [None] * 6
+
+
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()

@@ -109,6 +109,12 @@ def test_contents_that_are_there_are_changed_by_place():
     assert found["value"] == 5
 
 
+def test_lines_that_nothing_was_found_for_are_left_out():
+    given = {"basket": [{"ref": "a"}, {}, {"ref": "c"}]}
+    found = properties(given, **one(source="properties.basket[].ref", target="contents[].content_id"))
+    assert found == {"contents": [{"content_id": "a"}, {"content_id": "c"}], "content_type": "product", "num_items": 2}
+
+
 def test_a_constant_makes_no_lines():
     assert properties({"value": 5}, **one(default="Acme", target="contents[].brand")) == {"value": 5}
 

@@ -173,6 +173,11 @@ def test_content_type_of_travel(name: str, given: dict[str, Any], content_type: 
     assert properties(given, name, preset="travel").get("content_type") == content_type
 
 
+def test_only_travel_knows_flights():
+    for preset, content_type in (("retail", "product"), ("automotive", "vehicle")):
+        assert properties({"sku": "a", "origin_airport": "LHR"}, "Purchase", preset=preset)["content_type"] == content_type
+
+
 @pytest.mark.parametrize("preset", ["travel", "automotive"])
 def test_catalogue_presets_give_content_ids(preset: str):
     assert properties({"products": [{"id": 1}, {"id": "b"}]}, "Purchase", preset=preset)["content_ids"] == ["1", "b"]
