@@ -30,6 +30,7 @@ _CURE = (
 )
 _CATEGORY = re.compile(r"[a-z_-]{1,40}")
 _MAX_CATEGORIES = 20
+_ALIKE = frozenset({"marketing", "advertising"})
 
 
 class ServerSide:
@@ -152,6 +153,9 @@ class ServerSide:
         if header is not None:
             names = (name.strip().lower() for name in header.split(",")[:_MAX_CATEGORIES])
             said = {name: True for name in names if _CATEGORY.fullmatch(name)}
+            # A list of what is granted says of the rest that it is not, whatever the default; marketing and advertising may be two words for one thing.
+            rest = {category for each in required for category in each} - said.keys()
+            said |= dict.fromkeys(rest - _ALIKE if said.keys() & _ALIKE else rest, False)
         elif pipeline.settings.server_consent == "asserted":
             said = dict.fromkeys((category for each in required for category in each), True)
         elif any(required) and any(event.consent is None for event in events):
@@ -159,7 +163,7 @@ class ServerSide:
 
         # What the event says about a category is nearer to its visitor than what the call says about all of them.
         def decide(event: Event) -> Decision:
-            return self.gate.decide({**said, **event.consent} if event.consent else said, "", None)
+            return self.gate.decide({**said, **event.consent} if event.consent else said, event.consent_mode, None)
 
         return decide
 

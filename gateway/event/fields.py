@@ -128,9 +128,10 @@ def _seconds(value: Any) -> float | None:
 
 _GRANTS: dict[Any, bool] = {
     True: True, False: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
+    "allow": True, "deny": False, "on": True, "off": False,
 }  # fmt: skip
 """Spellings of a decision; 1 and 0 equal True and False."""
-_DECISIONS = frozenset({bool, int, str})
+_DECISIONS = frozenset({bool, int, float, str})
 
 
 def consent(value: Any) -> dict[str, bool] | None:
@@ -143,7 +144,8 @@ def consent(value: Any) -> dict[str, bool] | None:
     nested = value.get("categoryPreferences")
     source = nested if type(nested) is dict else value
     found: dict[str, bool] = {}
-    for category, granted in source.items():
+    for category, given in source.items():
+        granted = given.strip().lower() if type(given) is str else given
         if (granted is True or granted is False or (type(granted) in _DECISIONS and granted in _GRANTS)) and len(
             category
         ) <= _MAX_CATEGORY:

@@ -92,6 +92,8 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
     context = get("context")
     if type(context) is not dict or not context:
         context = shared_context
+    elif shared_context:
+        context = _joined(shared_context, context)
     identifier = fields.identifier
     event_id = get("event_id") or get("messageId") or get("eventId") or properties.get("event_id")
     timestamp = get("timestamp") or get("originalTimestamp")
@@ -140,6 +142,16 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
     elif kind == "page" and (title := fields.text(get("name"), fields.MAX_NAME)):
         rest["name"] = title
     return event
+
+
+def _joined(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The event's own context over its batch's; a category that either of them denies is denied."""
+    joined = {**shared, **own}
+    if "consent" in own and (said := fields.consent(shared.get("consent"))):
+        for category, granted in (fields.consent(own["consent"]) or {}).items():
+            said[category] = granted and said.get(category, True)
+        joined["consent"] = said
+    return joined
 
 
 def _identify(who: dict[str, Any], person: dict[str, Any]) -> None:

@@ -205,6 +205,20 @@ async def test_consent_of_native_events(headers: dict[str, str], said: Any, rule
     assert len(await desk.sealed()) == accepted
 
 
+@pytest.mark.parametrize(("header", "context", "accepted"), [
+    ("analytics", {}, 0), ("", {}, 0), ("marketing", {}, 1), ("advertising", {}, 1), ("analytics", {"consent": {"marketing": True}}, 1),
+    ("marketing", {"gcs": "G100"}, 0), ("marketing", {"gcs": "G111"}, 1), ("analytics", {"gcs": "G111"}, 0),
+])  # fmt: skip
+async def test_what_the_call_does_not_list_is_not_granted_by_default(header: str, context: dict[str, Any], accepted: int) -> None:
+    desk = Desk(pipelines=[SHOP], consent={"default": "grant"})
+    assert (await signed(desk, event(context=context), X_Consent=header)).json["accepted"] == accepted
+
+
+async def test_an_assertion_does_not_outweigh_a_denial_by_consent_mode() -> None:
+    desk = Desk(pipelines=[{**SHOP, "server_consent": "asserted"}])
+    assert (await signed(desk, event(context={"gcs": "G100"}))).json["accepted"] == 0
+
+
 async def test_browsers_signals_do_not_count_for_servers() -> None:
     desk = Desk(pipelines=[SHOP])
     reply = await signed(desk, event(), Sec_GPC="1", Cookie="CookieConsent={marketing:false}")

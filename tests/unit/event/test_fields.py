@@ -88,8 +88,15 @@ def test_consent_in_any_spelling() -> None:
         "e": None,
         "f": [],
         "g": 2,
+        "h": "Denied",
+        "i": " FALSE ",
+        "j": "off",
+        "k": "Allow",
+        "l": 0.0,
+        "m": 0.5,
     }
-    assert fields.consent(given) == {"marketing": True, "analytics": False, "functional": True, "a": True, "b": False, "c": True}
+    expected = {"marketing": True, "analytics": False, "functional": True, "a": True, "b": False, "c": True}
+    assert fields.consent(given) == expected | {"h": False, "i": False, "j": False, "k": True, "l": False}
     assert fields.consent({"categoryPreferences": {"marketing": False}}) == {"marketing": False}
     for nothing in (None, {}, {"marketing": "?"}, [], "granted", {"categoryPreferences": {}}):
         assert fields.consent(nothing) is None

@@ -104,7 +104,19 @@ def test_a_batch_shares_its_key_context_and_clock() -> None:
     first, second = parsed.events
     assert parsed.key == "dk_1"
     assert (first.sent_at, first.locale, first.consent) == (1712121213.0, "de", {"marketing": False})
-    assert (second.sent_at, second.locale, second.consent) == (1712121299.0, "fr", None)
+    assert (second.sent_at, second.locale, second.consent) == (1712121299.0, "fr", {"marketing": False})
+
+
+@pytest.mark.parametrize(("shared", "own", "expected"), [
+    ({"marketing": False}, {"marketing": True}, {"marketing": False}), ({"marketing": True}, {"marketing": False}, {"marketing": False}),
+    ({"marketing": True}, {"analytics": True}, {"marketing": True, "analytics": True}), (None, {"marketing": True}, {"marketing": True}),
+    ({"marketing": "Denied"}, "rubbish", {"marketing": False}), ("rubbish", {"marketing": True}, {"marketing": True}), ({}, {}, None),
+])  # fmt: skip
+def test_what_a_batch_or_its_event_denies_is_denied(shared: Any, own: Any, expected: Any) -> None:
+    shared_context, own_context = {"consent": shared, "locale": "de"}, {"consent": own, "ip": "8.8.8.8"}
+    (event,) = signal.parse({"context": shared_context, "batch": [{"event": "a", "context": own_context}]}, None).events
+    assert (event.consent, event.locale, event.ip) == (expected, "de", "8.8.8.8")
+    assert (shared_context, own_context) == ({"consent": shared, "locale": "de"}, {"consent": own, "ip": "8.8.8.8"})
 
 
 def test_events_of_a_batch_do_not_share_what_is_added_to_one() -> None:
