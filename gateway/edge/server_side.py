@@ -74,7 +74,7 @@ class ServerSide:
             self._intake.count_refused(pipeline.id, Reason.RATE_LIMITED, n)
             return answer.refusal(Reason.RATE_LIMITED, admission.TOO_FAST, b"", admission.TOO_FAST_RETRY_AFTER_S)
         self._intake.count_rejected(pipeline.id, parsed.rejected)
-        taken = self._intake.take(pipeline, parsed.events, decide, self._visitor, bots_policy="allow")
+        taken = self._intake.take(pipeline, parsed.events, decide, _visitors(pipeline), bots_policy="allow")
         success = answer.tally(taken.accepted_events, taken.filtered_events, rejections(parsed.rejected, taken.rejected))
         if not taken.records:
             return success
@@ -106,7 +106,7 @@ class ServerSide:
             self._intake.count_refused(named, error.reason, n)
             return answer.envelope(error.reason, error.detail, request_id, getattr(error, "retry_after_s", 0))
         taken = self._intake.take(
-            pipeline, parsed.events, decide, self._visitor, integrations=(integration,), bots_policy="allow"
+            pipeline, parsed.events, decide, _visitors(pipeline), integrations=(integration,), bots_policy="allow"
         )
         if taken.rejected and not taken.records:
             first = taken.rejected[0]
@@ -167,11 +167,17 @@ class ServerSide:
 
         return decide
 
-    @staticmethod
-    def _visitor(event: Event, _decision: Decision) -> Visitor:
+
+def _visitors(pipeline: Pipeline) -> Callable[[Event, Decision], Visitor]:
+    """The body's visitor. The request came to us and not to the site: an event without a page happened on the pipeline's first domain."""
+    site = next((domain for domain in pipeline.settings.domains if not domain.startswith("*.")), "")
+
+    def visit(event: Event, _decision: Decision) -> Visitor:
         try:
             address = ipaddress.ip_address(event.ip)
             ip = str(address) if is_public(address) else ""
         except ValueError:
             ip = ""
-        return Visitor(ip=ip, user_agent=event.user_agent, anonymous_id="", host="")
+        return Visitor(ip=ip, user_agent=event.user_agent, anonymous_id="", host=site)
+
+    return visit

@@ -29,6 +29,8 @@ _NOTHING = {hashlib.sha256(word.encode()).hexdigest() for word in NO_IDS}
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s<>()\[\],;:\"\\]+@[^@\s<>()\[\],;:\"\\.]+(?:\.[^@\s<>()\[\],;:\"\\.]+)+")
 _US_ZIP = re.compile(r"([0-9]{5})(?:[ \-]?[0-9]{4})?")
+_NO_PLACE = frozenset("@\uff20\ufe6b%:")
+"""Characters of addresses, encoded ones and URLs; no place is written with one."""
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
 _MAX_EMAIL = 254
 _MAX_E164 = 16  # + and 15 digits
@@ -116,7 +118,7 @@ def zip_code(value: str, _region: str = "") -> str:
 
 def place(value: str, _region: str = "") -> str:
     """City, state or country: lower-case, no spaces or punctuation; sent unhashed, so what holds an address or a number is no place."""
-    if "@" in value or sum(map(str.isdigit, value)) > 4:
+    if not _NO_PLACE.isdisjoint(value) or sum(map(str.isdigit, value)) > 4:
         return ""
     return person_name(value).replace(" ", "")
 

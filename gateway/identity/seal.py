@@ -110,7 +110,9 @@ class Sealer:
             user["ip"] = visitor.ip
         if agent := visitor.user_agent:
             user["user_agent"] = (
-                agent if agent.isascii() and "@" not in agent and "+" not in agent else redact.text(agent, grouped=False)
+                agent
+                if agent.isascii() and not ("@" in agent or "+" in agent or "%" in agent)
+                else redact.text(agent, grouped=False)
             )
         if event.locale and _LOCALE.fullmatch(event.locale):
             user["locale"] = event.locale
@@ -257,7 +259,7 @@ _CHECKED: dict[str, Callable[[str], object]] = {
     "ttp": browser_id.valid,
     "locale": _LOCALE.fullmatch,
     "ip": _is_ip,
-    "user_agent": lambda text: len(text) <= 1024 and text.isascii() and "@" not in text,
+    "user_agent": lambda text: len(text) <= 1024 and text.isascii() and "@" not in text and "%40" not in text,
 }
 """User fields that are sent as they are, with what they must look like; a field that is in none of the tables is not sent."""
 
