@@ -1,9 +1,11 @@
 """What the simulator remembers (pure): the last events and counts over all of them.
 
-Law: bounded – 10,000 events; uniqueness is remembered by pixel + event + event_id as 64-bit hashes, as TikTok deduplicates.
+Law: 10,000 events are kept, the counts cover all; uniqueness is remembered by pixel + event + event_id, as TikTok deduplicates, in 64-bit hashes (some 60 bytes for each
+different event until cleared: a benchmark of millions must be able to account for every one).
 """
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 KEEP = 10_000
@@ -46,9 +48,16 @@ class Store:
             }
         )
 
-    def since(self, sequence: int) -> list[dict[str, Any]]:
-        """Kept items after ``sequence``, newest last."""
-        return [entry for entry in self._kept if entry["seq"] > sequence]
+    @property
+    def last(self) -> int:
+        """Number of the newest item ever kept, 0 before the first."""
+        return self._sequence
+
+    def since(self, sequence: int, limit: int = KEEP) -> list[dict[str, Any]]:
+        """Kept items after ``sequence``, the newest ``limit`` of them, newest last."""
+        wanted = min(self._sequence - sequence, limit, len(self._kept))
+        # From the newest end: who polls asks for few, and the numbers have no gaps.
+        return list(islice(reversed(self._kept), max(wanted, 0)))[::-1]
 
     def stats(self) -> dict[str, int]:
         """requests, events, accepted, unique, duplicates."""

@@ -1,6 +1,7 @@
 """The simulator over HTTP: TikTok's envelope and codes, what arrived, faults, and that nothing a sender does is a fault of its own."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +18,7 @@ from gateway.sandbox import tiktok, validate
 Client = TestClient[Any, Any]
 Opener = Callable[..., Awaitable[Client]]
 HASH = "848a77149b8ab81b3f0d0ae3b0e7a4c2bd5b5ed5f9b2fd6a9c0b1a9d4f7e3c21"
-TOKEN = {"Access-Token": "token"}
+TOKEN = {"Access-Token": "token", "Content-Type": "application/json"}
 
 
 def event(event_id: str = "1", **more: Any) -> dict[str, Any]:
@@ -122,8 +123,32 @@ async def test_a_bearer_prefix_is_not_tiktoks_header(sandbox: Client):
     assert (status, answer["code"]) == (401, 40104)
 
 
-async def test_the_endpoint_ends_in_a_slash(sandbox: Client):
-    async with sandbox.post(tiktok.PATH.rstrip("/"), json=body(), headers=TOKEN) as answer:
+async def test_a_token_with_bearer_before_it_is_not_the_token(sandbox: Client):
+    status, answer = await track(sandbox, body(), TOKEN | {"Access-Token": "Bearer token"})
+    assert (status, answer["code"]) == (401, 40105)
+
+
+async def test_another_content_type_is_a_finding(sandbox: Client):
+    assert (await track(sandbox, body(), TOKEN | {"Content-Type": "text/plain"}))[1]["code"] == 0
+    (entry,) = (await get(sandbox, "/sandbox/events"))["events"]
+    assert entry["findings"] == ["Content-Type: not application/json"]
+
+
+async def test_an_old_and_a_future_event_are_findings(sandbox: Client):
+    now = int(time.time())
+    await track(
+        sandbox, body(event("1", event_time=now - 29 * 86400), event("2", event_time=now + 3600), event("3", event_time=now))
+    )
+    found = [entry["findings"] for entry in (await get(sandbox, "/sandbox/events"))["events"]]
+    assert found == [["event_time: older than 28 days, the longest attribution window"], ["event_time: in the future"], []]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", tiktok.PATH.rstrip("/")), ("GET", tiktok.PATH), ("POST", "/open_api/v1.2/pixel/track/"), ("POST", "/open_api/")],
+)
+async def test_the_endpoint_is_one_path_that_ends_in_a_slash(sandbox: Client, method: str, path: str):
+    async with sandbox.request(method, path, json=body(), headers=TOKEN) as answer:
         assert answer.status == 404
         assert (await answer.json())["code"] == 40400
 
@@ -148,6 +173,17 @@ async def test_events_since(sandbox: Client, since: str, expected: list[int]):
     await track(sandbox, body(event("1"), event("2"), event("3")))
     found = [entry["seq"] for entry in (await get(sandbox, f"/sandbox/events{since}"))["events"]]
     assert found == expected
+
+
+@pytest.mark.parametrize(("query", "expected"), [
+    ("limit=2", [2, 3]), ("since=1&limit=1", [3]), ("limit=0", []), ("limit=9", [1, 2, 3]), ("limit=x", [1, 2, 3]), ("limit=-1", [1, 2, 3]),
+])  # fmt: skip
+async def test_the_newest_events_and_the_last_number(sandbox: Client, query: str, expected: list[int]):
+    assert (await get(sandbox, "/sandbox/events"))["last"] == 0
+    await track(sandbox, body(event("1"), event("2"), event("3")))
+    document = await get(sandbox, f"/sandbox/events?{query}")
+    assert [entry["seq"] for entry in document["events"]] == expected
+    assert document["last"] == 3
 
 
 async def test_clearing(sandbox: Client):
@@ -231,6 +267,32 @@ async def test_a_hang_never_answers(sandbox: Client):
     assert (await track(sandbox, body()))[1]["code"] == 0
 
 
+@pytest.mark.parametrize(("after_processing", "taken"), [(True, 1), (False, 0)])
+async def test_who_gives_up_waiting_has_been_served_only_after_processing(after_processing: bool, taken: int):
+    runner = await tiktok.serve("127.0.0.1", 0)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=TOKEN) as session:
+        async with session.put("/sandbox/faults", json={"latency_ms": 60_000, "after_processing": after_processing}) as answer:
+            assert answer.status == 200
+        with pytest.raises(TimeoutError):
+            await session.post(tiktok.PATH, json=body(), timeout=aiohttp.ClientTimeout(0.2))
+        async with session.get("/sandbox/stats") as answer:
+            assert (await answer.json())["accepted"] == taken
+    await runner.cleanup()
+
+
+async def test_a_hanging_request_ends_with_its_sender():
+    runner = await tiktok.serve("127.0.0.1", 0)
+    others = asyncio.all_tasks()
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=TOKEN) as session:
+        async with session.put("/sandbox/faults", json={"hang": True}) as answer:
+            assert answer.status == 200
+        with pytest.raises(TimeoutError):
+            await session.post(tiktok.PATH, json=body(), timeout=aiohttp.ClientTimeout(0.1))
+    ending = asyncio.all_tasks() - others - {asyncio.current_task()}
+    await asyncio.wait_for(asyncio.gather(*ending, return_exceptions=True), 5)
+    await runner.cleanup()
+
+
 async def test_latency_alone_delays_and_then_works(sandbox: Client):
     await faults(sandbox, latency_ms=30)
     begun = time.monotonic()
@@ -255,6 +317,15 @@ async def test_fast_keeps_counts_only(aiohttp_client: Opener):
         assert (await track(fast, body(event("1"), event("2")), {}))[1]["code"] == 0
     assert (await get(fast, "/sandbox/events"))["events"] == []
     assert await get(fast, "/sandbox/stats") == {"requests": 2, "events": 4, "accepted": 4, "unique": 2, "duplicates": 2}
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"event_source_id":"C1"}'])
+async def test_fast_leaves_the_collector_as_it_was(aiohttp_client: Opener, raw: bytes):
+    fast = await aiohttp_client(tiktok.create_app(fast=True))
+    assert gc.isenabled()
+    await track(fast, body())
+    assert (await track(fast, raw))[1]["code"] == 40002
+    assert gc.isenabled()
 
 
 # -- anything at all
