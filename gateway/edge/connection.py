@@ -7,17 +7,16 @@ stream is drained after every feed, so that it never has to pause.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from multidict import istr
 
-if TYPE_CHECKING:
-    from gateway.edge.upstream import Upstream
+from gateway.edge.settings import LimitSettings
 
 PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring: the stream's own high-water mark is never reached, we keep the books ourselves."""
-_CONTENT_LENGTH = istr("Content-Length")
+_CONTENT_LENGTH, _TRANSFER_ENCODING = istr("Content-Length"), istr("Transfer-Encoding")
 _NO_BODY = frozenset({204, 304})
 
 
@@ -49,6 +48,19 @@ class Answered(Protocol):
         """The app reads again."""
 
 
+class Pool(Protocol):
+    """Where a connection belongs."""
+
+    limits: LimitSettings
+    loop: asyncio.AbstractEventLoop
+
+    def put_back(self, connection: "AppConnection") -> None:
+        """It may carry another exchange."""
+
+    def forget(self, connection: "AppConnection") -> None:
+        """It has ended."""
+
+
 class AppConnection(asyncio.Protocol):
     """A pooled connection."""
 
@@ -69,7 +81,7 @@ class AppConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, pool: "Upstream") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._heads = self._new_parser(with_body=False)
         self._parser: HttpResponseParser | None = None
@@ -136,6 +148,10 @@ class AppConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
+    def waiting_bytes(self) -> int:
+        """What the app has not taken yet."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
     def pause_app(self) -> None:
         """The client does not read: stop taking from the app."""
         if self.transport is not None and not self.transport.is_closing():
@@ -198,6 +214,10 @@ class AppConnection(asyncio.Protocol):
             self._clean = end == len(data)
             exchange.answered(message, b"", True)
         elif message.chunked or _CONTENT_LENGTH not in message.headers:
+            if message.headers.get(_TRANSFER_ENCODING, "chunked").lower() != "chunked":
+                # taken for this hop alone it would leave the client with a body that nobody told it how to decode
+                self._broken(ValueError("a Transfer-Encoding other than chunked"))
+                return
             self._parser = self._new_parser(with_body=True)
             self._decode(exchange, data[start:])
         else:

@@ -6,17 +6,15 @@ reading an attribute costs less than reading a clock for every request.
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.edge.address import Addresses, Client
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.head import Head
+from gateway.edge.holdings import Holdings
 from gateway.edge.limits import Patience
 from gateway.edge.settings import EdgeSettings
-
-if TYPE_CHECKING:
-    from gateway.edge.protocol import EdgeProtocol
-    from gateway.edge.upstream import Upstream
+from gateway.edge.upstream import Upstream
 
 
 class Collects(Protocol):
@@ -39,6 +37,19 @@ class Observes(Protocol):
         ...
 
 
+class Connected(Protocol):
+    """What the listener needs of a client's connection."""
+
+    def sweep(self, now: float) -> None:
+        """Look whether patience has run out."""
+
+    def finish_soon(self) -> None:
+        """Close after the answer in work."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
 class Context:
     """One per listener."""
 
@@ -50,8 +61,10 @@ class Context:
         "date",
         "draining",
         "error_page",
+        "holdings",
         "limits",
         "loop",
+        "max_connections",
         "now",
         "observe",
         "patience",
@@ -69,7 +82,7 @@ class Context:
         settings: EdgeSettings,
         collector: Collects,
         metrics: Observes,
-        upstream: "Upstream | None",
+        upstream: Upstream | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.settings = settings
@@ -86,7 +99,10 @@ class Context:
         self.date = b""
         """The Date line, refreshed by the sweep."""
         self.draining = False
-        self.connections: set[EdgeProtocol] = set()
+        self.connections: set[Connected] = set()
+        self.max_connections = settings.limits.max_connections
+        """The setting, or less where the process may not open that many files."""
+        self.holdings = Holdings(settings.limits.max_waiting_bytes)
         self.tunnels = 0
         self.refused = 0
         """Requests answered 4xx because they could be read in two ways, were too large or too slow."""

@@ -20,7 +20,9 @@ app is to know within a second."""
 QUIET_S = 1.0
 """A drain closes connections that have been idle for this long: a younger one may have its next request on the way."""
 MIN_PROGRESS_BYTES = 1024
-"""A collect body must grow by this within ``body_progress``: one byte now and then is not progress."""
+"""A request body must grow by this within ``body_progress``: one byte now and then is not progress."""
+TAIL_BYTES = 1 << 14
+"""Of what came with a request more than this is counted as waiting while the request is in work: it may be later requests."""
 
 
 class Phase(IntEnum):

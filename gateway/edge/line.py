@@ -28,6 +28,7 @@ class ClientLine(asyncio.Protocol):
         "_exchange",
         "_fin",
         "_held",
+        "_holding",
         "_keep",
         "_phase",
         "_sent",
@@ -50,6 +51,8 @@ class ClientLine(asyncio.Protocol):
         """Bytes of later requests that came while one is in work."""
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
+        self._holding = 0
+        """What the listener's books say waits in memory for this connection."""
         self._blocked = False
         """The client does not read: the transport's buffer is above its high-water mark."""
         self._stalled = (0, 0.0)
@@ -73,7 +76,6 @@ class ClientLine(asyncio.Protocol):
             return False
         # The request is complete; its sender may only have ended its own side. Believed for a second, see _still_there.
         self._fin = True
-        self._keep = False
         self._sent = False
         self._context.loop.call_later(FIN_GRACE_S, self._still_there)
         return True
@@ -85,9 +87,11 @@ class ClientLine(asyncio.Protocol):
             self._exchange.pause()
         elif self._tunnel is not None:
             self._tunnel.pause()
+        self._account()
 
     def resume_writing(self) -> None:
         self._blocked = False
+        self._account()
         if self._exchange is not None:
             self._exchange.resume()
         elif self._tunnel is not None:
@@ -108,6 +112,7 @@ class ClientLine(asyncio.Protocol):
         if not self._upload_paused:
             self._upload_paused = True
             self._read(False)
+            self._account()
 
     def resume_upload(self) -> None:
         """The app takes more."""
@@ -115,6 +120,30 @@ class ClientLine(asyncio.Protocol):
             self._upload_paused = False
             self._since = self._context.now
             self._read(True)
+            self._account()
+
+    # -- what waits in memory
+
+    def _waiting_bytes(self) -> int:
+        size = len(self._held)
+        if self._blocked and self._transport is not None:
+            size += self._transport.get_write_buffer_size()
+        if self._upload_paused:
+            flow = self._exchange or self._tunnel
+            size += flow.waiting_bytes() if flow is not None else 0
+        return size
+
+    def _account(self) -> None:
+        """Keep the listener's books; called when what waits may have changed by more than a trifle."""
+        size = self._waiting_bytes() if self._transport is not None else 0
+        if size or self._holding:
+            self._holding = size
+            self._context.holdings.hold(self, size)
+
+    def give_up(self) -> None:
+        """Too much waits in memory, and this connection has waited longest."""
+        self._holding = 0
+        self._reset()
 
     # -- ends
 

@@ -7,10 +7,12 @@ not stall the loop once a second.
 import asyncio
 import contextlib
 import logging
+import socket
 from email.utils import formatdate
 from pathlib import Path
 
-from gateway.edge.context import Collects, Context, Observes
+from gateway.edge.context import Collects, Connected, Context, Observes
+from gateway.edge.files import room_for
 from gateway.edge.protocol import EdgeProtocol, require_c_parser
 from gateway.edge.settings import EdgeSettings, parse_listen
 from gateway.edge.upstream import Upstream
@@ -32,10 +34,11 @@ class Listener:
         self._port = 0
         self._every_s = 1.0
         self._tick: asyncio.TimerHandle | None = None
-        self._waiting: list[EdgeProtocol] = []
+        self._waiting: list[Connected] = []
         self._share = 0
         self._date_at = 0.0
         self._rejected_said = 0
+        self._given_up_said = 0
 
     async def start(self) -> None:
         """Listen. OSError if the address cannot be had, RuntimeError without aiohttp's C parser."""
@@ -51,6 +54,12 @@ class Listener:
                 context.error_page = await asyncio.to_thread(Path(settings.error_page).read_bytes)
             except OSError as error:
                 _log.error("the error page cannot be read; a plain sentence is shown instead", extra={"error": str(error)})
+        context.max_connections = room_for(settings.limits.max_connections)
+        if context.max_connections < settings.limits.max_connections:
+            _log.warning(
+                "fewer connections than edge.limits.max_connections are taken: the limit of open files is too low",
+                extra={"connections": context.max_connections, "max_connections": settings.limits.max_connections},
+            )
         host, port = parse_listen(settings.listen)
         self._server = await loop.create_server(
             lambda: EdgeProtocol(context),
@@ -79,7 +88,8 @@ class Listener:
         return self._context is not None and self._context.draining
 
     def counts(self) -> dict[str, int]:
-        """For gauges: connections, tunnels, upstream connections, refused requests, rejected connections."""
+        """For gauges: connections, tunnels, upstream connections, refused requests, rejected connections, connections given up because too
+        much waited in memory, bytes that wait."""
         context = self._context
         if context is None:
             return {}
@@ -89,12 +99,31 @@ class Listener:
             "upstream_connections": len(context.upstream) if context.upstream else 0,
             "refused": context.refused,
             "rejected": context.rejected,
+            "given_up": context.holdings.given_up,
+            "waiting_bytes": context.holdings.total,
         }
 
-    def stop_accepting(self) -> None:
-        """Close the listening socket; open connections go on."""
-        if self._server is not None:
-            self._server.close()
+    async def stop_accepting(self) -> None:
+        """Close the listening socket; open connections go on.
+
+        Closing resets the connections that the kernel has taken but that were not yet accepted, so the last of them are accepted
+        here, between two turns of the loop, and the socket is closed in the same breath.
+        """
+        context, server = self._context, self._server
+        if context is None or server is None or not server.is_serving():
+            return
+        spare = [socket.fromfd(each.fileno(), each.family, each.type) for each in server.sockets]
+        server.close()
+        latest: list[socket.socket] = []
+        for listening in spare:
+            listening.setblocking(False)
+            with listening, contextlib.suppress(OSError):  # BlockingIOError: no more of them
+                while True:
+                    latest.append(listening.accept()[0])
+        for accepted in latest:
+            accepted.setblocking(False)
+            with contextlib.suppress(OSError):
+                await context.loop.connect_accepted_socket(lambda: EdgeProtocol(context), accepted)
 
     async def drain(self, delay_s: float, grace_s: float) -> None:
         """Keep accepting for ``delay_s`` with ``Connection: close`` on every answer, then finish what runs within ``grace_s``."""
@@ -103,7 +132,7 @@ class Listener:
             return
         context.draining = True
         await asyncio.sleep(delay_s)
-        self.stop_accepting()
+        await self.stop_accepting()
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_s
         while context.connections and loop.time() < end:
@@ -114,7 +143,8 @@ class Listener:
 
     async def close(self) -> None:
         """End everything now."""
-        self.stop_accepting()
+        if self._server is not None:
+            self._server.close()
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
@@ -152,6 +182,13 @@ class Listener:
         if context.rejected != self._rejected_said:
             _log.warning(
                 "connections turned away: edge.limits.max_connections is reached",
-                extra={"turned_away": context.rejected - self._rejected_said, "max_connections": context.limits.max_connections},
+                extra={"turned_away": context.rejected - self._rejected_said, "max_connections": context.max_connections},
             )
             self._rejected_said = context.rejected
+        given_up = context.holdings.given_up
+        if given_up != self._given_up_said:
+            _log.warning(
+                "connections ended: edge.limits.max_waiting_bytes wait in memory for slow clients",
+                extra={"ended": given_up - self._given_up_said, "max_waiting_bytes": context.limits.max_waiting_bytes},
+            )
+            self._given_up_said = given_up

@@ -23,7 +23,7 @@ from gateway.edge.answer import Answer, Deferred
 from gateway.edge.context import Context
 from gateway.edge.faults import FAULTS, Fault, error_page
 from gateway.edge.head import Head
-from gateway.edge.limits import COLLECT_BODY_BYTES, HELD_BYTES, MIN_PROGRESS_BYTES
+from gateway.edge.limits import COLLECT_BODY_BYTES, HELD_BYTES, MIN_PROGRESS_BYTES, TAIL_BYTES
 from gateway.edge.line import ANSWER, BODY, CLOSING, HEAD, IDLE, TUNNEL, ClientLine
 from gateway.edge.proxy import Exchange
 from gateway.edge.tunnel import Tunnel
@@ -60,6 +60,7 @@ class EdgeProtocol(ClientLine):
         "_peer",
         "_pieces",
         "_started",
+        "_tail",
         "_who",
         "_who_key",
     )
@@ -74,6 +75,9 @@ class EdgeProtocol(ClientLine):
         self._payload: Any = None
         self._pieces: list[bytes] = []
         self._gathered = 0
+        """Bytes of the body so far, if it comes in pieces."""
+        self._tail = 0
+        """Bytes that came with the request in work and may belong to later ones; the parser keeps them."""
         self._deferred: Deferred | None = None
         self._who_key: tuple[str, ...] = ()
         self._who = Client("", "", "http", "")
@@ -97,7 +101,7 @@ class EdgeProtocol(ClientLine):
             auto_decompress=False,
             max_msg_queue_size=1,
         )
-        if len(context.connections) >= limits.max_connections:
+        if len(context.connections) >= context.max_connections:
             context.rejected += 1
             self._keep = False
             self._send(FAULTS[Fault.CROWDED])
@@ -110,6 +114,7 @@ class EdgeProtocol(ClientLine):
         self._payload = None
         self._phase = CLOSING
         self._deferred = None
+        self._account()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.gone()
@@ -125,6 +130,7 @@ class EdgeProtocol(ClientLine):
             self._held += data
             if len(self._held) > HELD_BYTES:
                 self._read(False)
+                self._account()
         elif self._tunnel is not None:
             self._tunnel.from_client(data)
 
@@ -153,6 +159,9 @@ class EdgeProtocol(ClientLine):
             elif data:
                 self._part_of_head(len(data))
             if self._phase != IDLE or self._blocked or not (messages or data):
+                if self._phase == ANSWER and len(data) > TAIL_BYTES:
+                    self._tail = len(data)
+                    self._account()
                 return
             data = b""  # the parser has kept what follows the request
 
@@ -192,6 +201,7 @@ class EdgeProtocol(ClientLine):
         self._keep = not message.should_close and not context.draining
         self._payload = payload
         complete = payload.is_eof()
+        self._gathered = 0
         self._phase = ANSWER if complete else BODY
         self._since = context.now
         if path.startswith(context.prefix_slash):
@@ -238,10 +248,17 @@ class EdgeProtocol(ClientLine):
             self._phase = ANSWER
         if self._exchange is not None:
             if data or complete:
-                self._since = self._context.now
+                self._count(len(data))
                 self._exchange.upload(data, complete=complete)
         elif data or complete:
             self._gather_piece(data, complete)
+
+    def _count(self, size: int) -> None:
+        """The body has grown: progress if it is by enough."""
+        before = self._gathered
+        self._gathered += size
+        if before // MIN_PROGRESS_BYTES != self._gathered // MIN_PROGRESS_BYTES:
+            self._since = self._context.now
 
     # -- collect
 
@@ -253,20 +270,19 @@ class EdgeProtocol(ClientLine):
         if head.headers.get(_EXPECT, "").lower() == "100-continue" and head.version[1]:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._pieces = []
-        self._gathered = 0
         self._gather_piece(self._payload.read_nowait(), False)
 
     def _gather_piece(self, data: bytes, complete: bool) -> None:
         self._pieces.append(data)
-        before = self._gathered
-        self._gathered += len(data)
+        self._count(len(data))
         if self._gathered > COLLECT_BODY_BYTES:
             self._refuse(Fault.BODY_TOO_LARGE)
         elif complete and self._head is not None:
             body, self._pieces = b"".join(self._pieces), []
+            self._account()
             self._collect(self._head, body)
-        elif before // MIN_PROGRESS_BYTES != self._gathered // MIN_PROGRESS_BYTES:
-            self._since = self._context.now
+        elif self._gathered > TAIL_BYTES:
+            self._account()
 
     def _collect(self, head: Head, body: bytes) -> None:
         try:
@@ -319,6 +335,9 @@ class EdgeProtocol(ClientLine):
         self._head = self._payload = None
         self._started = 0.0
         self._since = self._context.now
+        if self._tail:
+            self._tail = 0
+            self._account()
         if self._keep:
             self._phase = IDLE
         elif unread or self._held:
@@ -332,7 +351,10 @@ class EdgeProtocol(ClientLine):
             held, self._held = self._held, b""
             if len(held) > HELD_BYTES:
                 self._read(True)
+                self._account()
             self._advance(held)
+            if self._fin and self._phase <= HEAD and not self._blocked:
+                self.close()  # everything that came before the client's end has been answered
 
     # -- pass-through
 
@@ -400,6 +422,17 @@ class EdgeProtocol(ClientLine):
         if early:
             tunnel.from_client(early)
 
+    # -- what waits in memory
+
+    def _waiting_bytes(self) -> int:
+        return super()._waiting_bytes() + self._tail + (self._gathered if self._pieces else 0)
+
+    def give_up(self) -> None:
+        if self._pieces:
+            self._refuse(Fault.CROWDED)
+        else:
+            super().give_up()
+
     # -- ends
 
     def _refuse(self, fault: Fault) -> None:
@@ -415,6 +448,8 @@ class EdgeProtocol(ClientLine):
         self._started = self._started or time.perf_counter()
         self._phase = BODY  # something is unread: linger
         self._head = None
+        self._pieces = []
+        self._account()
         self._send(FAULTS[fault])
 
 

@@ -8,22 +8,19 @@ An answer that the app began but did not finish never looks complete to the clie
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp.http_parser import RawResponseMessage
 from multidict import istr
 
 from gateway.edge import headers
 from gateway.edge.address import Client
+from gateway.edge.connection import AppConnection
+from gateway.edge.context import Context
 from gateway.edge.faults import Fault
 from gateway.edge.head import Head
-from gateway.edge.tunnel import Tunnel
-
-if TYPE_CHECKING:
-    from gateway.edge.connection import AppConnection
-    from gateway.edge.context import Context
-    from gateway.edge.protocol import EdgeProtocol
-    from gateway.edge.upstream import Upstream
+from gateway.edge.tunnel import ClientEnd, Tunnel
+from gateway.edge.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -35,11 +32,34 @@ def _chunk(data: bytes | memoryview) -> bytes:
     return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
+class Asking(ClientEnd, Protocol):
+    """The client's connection, as its exchange sees it."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the connection is kept after the answer in work."""
+
+    def close_after(self) -> None:
+        """Close once the answer in work is complete."""
+
+    def exchange_done(self) -> None:
+        """The answer has been passed on in full."""
+
+    def answer_for_app(self, fault: Fault) -> int:
+        """Say that the app is away or too slow; returns the status."""
+
+    def truncate(self, *, hard: bool) -> None:
+        """End without the rest of an answer."""
+
+    def enter_tunnel(self, tunnel: Tunnel) -> None:
+        """The exchange has become a websocket."""
+
+
 class Exchange:
     """Lives from the request's head to the answer's last byte, or to the loss of either side."""
 
     # One is made per request: what most requests never change stays on the class.
-    _app: "AppConnection | None" = None
+    _app: AppConnection | None = None
     _connecting: asyncio.Task[Any] | None = None
     _complete = False
     _repeatable = False
@@ -52,9 +72,9 @@ class Exchange:
 
     def __init__(
         self,
-        client: "EdgeProtocol",
-        context: "Context",
-        upstream: "Upstream",
+        client: Asking,
+        context: Context,
+        upstream: Upstream,
         head: Head,
         who: Client,
         *,
@@ -127,6 +147,10 @@ class Exchange:
             self._app.abort()
             self._app = None
 
+    def waiting_bytes(self) -> int:
+        """What of the upload the app has not taken yet."""
+        return self._app.waiting_bytes() if self._app is not None else sum(map(len, self._pending))
+
     def sweep(self, now: float) -> None:
         """Give up on an app that has taken too long. Not called while it is the client who is waited for."""
         timeouts = self._upstream.timeouts
@@ -141,7 +165,7 @@ class Exchange:
             self._client.pause_upload()
         self._connecting = self._upstream.connect(self._connected, self._unreachable)
 
-    def _connected(self, app: "AppConnection") -> None:
+    def _connected(self, app: AppConnection) -> None:
         self._connecting = None
         if self._over:
             app.abort()

@@ -4,14 +4,28 @@ Law: each side's high-water mark pauses reading on the other; when one side ends
 then closed as well.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp.http_parser import RawResponseMessage
 
-if TYPE_CHECKING:
-    from gateway.edge.connection import AppConnection
-    from gateway.edge.context import Context
-    from gateway.edge.protocol import EdgeProtocol
+from gateway.edge.connection import AppConnection
+from gateway.edge.context import Context
+
+
+class ClientEnd(Protocol):
+    """The client's end of a tunnel."""
+
+    def send(self, data: bytes) -> None:
+        """Write ready bytes."""
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+
+    def pause_upload(self) -> None:
+        """Stop taking from the client."""
+
+    def resume_upload(self) -> None:
+        """Go on."""
 
 
 class Tunnel:
@@ -19,7 +33,7 @@ class Tunnel:
 
     __slots__ = ("_app", "_client", "_context", "_since")
 
-    def __init__(self, client: "EdgeProtocol", app: "AppConnection", context: "Context") -> None:
+    def __init__(self, client: ClientEnd, app: AppConnection, context: Context) -> None:
         self._client = client
         self._app = app
         self._context = context
@@ -44,6 +58,10 @@ class Tunnel:
     def resume(self) -> None:
         """The client reads again."""
         self._app.resume_app()
+
+    def waiting_bytes(self) -> int:
+        """What the app has not taken yet."""
+        return self._app.waiting_bytes()
 
     def overdue(self, now: float) -> bool:
         """Whether nothing has passed either way for too long."""

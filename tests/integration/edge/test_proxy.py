@@ -326,3 +326,37 @@ async def test_other_answers_get_no_cookie(request_bytes: bytes, answer: bytes) 
         wire = await running.connect()
         await wire.send(request_bytes)
         assert await wire.exactly(len(answer)) == answer
+
+
+async def test_requests_that_came_before_the_clients_end_are_all_answered() -> None:
+    """A script that writes its requests, ends its side and reads: nothing it asked for is dropped."""
+
+    async def play(seen: Seen) -> None:
+        while True:
+            path = (await seen.head()).split(b" ")[1]
+            await asyncio.sleep(0.02)
+            await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
+
+    async with site(play) as (running, _origin):
+        wire = await running.connect()
+        await wire.send(b"".join(b"GET /%d HTTP/1.1\r\n%b\r\n" % (n, H) for n in range(5)))
+        wire.end()
+        assert [(await wire.answer())[1] for _ in range(5)] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+        assert await wire.rest() == b""
+
+
+async def test_request_ids_and_trace_context_reach_the_app_as_they_came() -> None:
+    fields = (
+        b"X-Request-Id: 7f1c\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+        b"tracestate: a=1,b=2\r\nX-Correlation-ID: x y\r\n"
+    )
+    answer = b"HTTP/1.1 200 OK\r\nX-Request-Id: 7f1c\r\ntraceresponse: 00-1-2-03\r\nContent-Length: 0\r\n\r\n"
+    async with site(replies(answer)) as (running, origin):
+        wire = await running.connect()
+        await wire.send(b"GET / HTTP/1.1\r\n" + H + fields + b"\r\n")
+        assert await wire.exactly(len(answer)) == answer
+        assert fields in origin.heads[0]
+        await wire.send(b"GET / HTTP/1.1\r\n" + H + b"\r\n")
+        await wire.answer()
+        assert b"trace" not in origin.heads[1].lower()
+        assert b"request-id" not in origin.heads[1].lower()

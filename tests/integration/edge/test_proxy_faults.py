@@ -6,7 +6,7 @@ import struct
 import time
 
 import pytest
-from edge_wire import OK, PATIENCE_S, Seen, edge, replies, site
+from edge_wire import OK, PATIENCE_S, Edge, Seen, Wire, edge, replies, site
 
 H = b"Host: shop.example\r\n"
 GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
@@ -324,3 +324,114 @@ async def test_the_bare_prefix_is_never_forwarded() -> None:
         await wire.send(b"GET /gw/../admin HTTP/1.1\r\n" + H + b"\r\n")
         assert (await wire.answer())[1] == b"/gw/../admin:0"
         assert origin.heads == []
+
+
+async def test_an_encoding_of_the_transfer_that_only_the_app_knows_is_a_502() -> None:
+    """Undoing the chunks and dropping the field would leave the client with bytes that nobody told it how to read."""
+
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\n\x1f\x8b\x08\r\n0\r\n\r\n")
+
+    async with site(play) as (running, _origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+
+
+async def test_a_dripping_upload_to_the_app_is_408() -> None:
+    """A byte now and then is no progress: it would hold a connection of the app for ever."""
+    async with site(replies(OK), limits={"body_progress": 0.3}) as (running, origin):
+        wire = await running.connect()
+        await wire.send(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 10000\r\n\r\n")
+
+        async def drip() -> None:
+            while True:
+                wire.writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        try:
+            assert (await wire.head()).startswith(b"HTTP/1.1 408 ")
+        finally:
+            dripping.cancel()
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+
+
+async def test_slow_readers_of_large_answers_hold_a_bounded_sum_and_the_longest_goes_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + bytes(20_000_000)
+    async with site(replies(page), limits={"max_waiting_bytes": 1 << 20}) as (running, _origin):
+        slow = [await running.connect() for _ in range(12)]
+        for wire in slow:
+            wire.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await wire.send(GET)
+        await running.settled(lambda: running.listener.counts()["given_up"] > 0)
+        assert running.listener.counts()["waiting_bytes"] <= 1 << 20
+        assert running.listener.counts()["connections"] < 12
+        assert len(await (await _asked(running, GET)).exactly(len(page))) == len(page)
+        await running.settled(lambda: "max_waiting_bytes" in caplog.text)
+    assert running.listener.counts()["waiting_bytes"] == 0
+
+
+async def test_unfinished_event_bodies_hold_a_bounded_sum() -> None:
+    async with edge(limits={"max_waiting_bytes": 1 << 20}) as running:
+        wires = [
+            await _asked(running, b"POST /gw/e HTTP/1.1\r\n" + H + b"Content-Length: 600000\r\n\r\n" + bytes(500_000))
+            for _ in range(4)
+        ]
+        for wire in wires[:2]:
+            assert (await wire.head()).startswith(b"HTTP/1.1 503 ")
+        for wire in wires[2:]:
+            await wire.send(bytes(100_000))
+            assert (await wire.answer())[1] == b"/gw/e:600000"
+        assert running.listener.counts()["waiting_bytes"] == 0
+
+
+async def test_what_is_sent_ahead_of_an_answer_holds_a_bounded_sum() -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.until_gone()
+
+    async with site(play, limits={"max_waiting_bytes": 1 << 20}) as (running, _origin):
+        for _ in range(30):
+            wire = await running.connect()
+            wire.writer.write(GET + b"GET /later HTTP/1.1\r\nX: " + bytes(300_000))
+        await running.settled(lambda: running.listener.counts()["given_up"] > 0)
+        assert running.listener.counts()["waiting_bytes"] <= 1 << 20
+
+
+async def _asked(running: Edge, request: bytes) -> Wire:
+    wire = await running.connect()
+    await wire.send(request)
+    return wire
+
+
+async def test_connections_that_the_kernel_has_taken_are_not_reset_when_accepting_stops() -> None:
+    async with site(replies(OK)) as (running, _origin):
+        port = running.listener.port
+        late = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]  # no turn of the loop in between
+        await running.listener.stop_accepting()
+        assert not running.listener.listening
+        for each in late:
+            each.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(each, GET)
+            assert (await asyncio.wait_for(loop.sock_recv(each, 1000), PATIENCE_S)).endswith(b"ok")
+            each.close()
+        with pytest.raises(ConnectionRefusedError):
+            await running.connect()
+
+
+async def test_fewer_files_than_connections_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.edge.listener.room_for", lambda _asked: 2)
+    async with edge() as running:
+        assert "limit of open files" in caplog.text
+        first, _second = await running.connect(), await running.connect()
+        await running.settled(lambda: running.listener.counts()["connections"] == 2)
+        assert (await (await running.connect()).rest()).startswith(b"HTTP/1.1 503 ")
+        await first.send(b"GET /gw/x HTTP/1.1\r\n" + H + b"\r\n")
+        assert (await first.answer())[1] == b"/gw/x:0"
