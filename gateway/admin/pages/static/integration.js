@@ -1,0 +1,155 @@
+// One integration: its form (new or not), its test and verification, its YAML.
+import { all, get, id, post, read, replace } from './api.js';
+import { $, add, h, icon, put } from './dom.js';
+import { chip, label, laneChip, left } from './format.js';
+import { banner, broken, button, code, confirm, copyButton, failed, guard, mayEdit, menu, toast } from './ui.js';
+import { check, choices, field, place, prose, select } from './forms.js';
+import { duplicate, enable, own, removeEntry, slug, tabs, where } from './entries.js';
+import { verify } from './verify.js';
+import { part, session } from './shell.js';
+
+const CONSENT = { marketing: 'What TikTok needs; falls back to advertising where a site only knows that.', advertising: 'A category of its own on some sites.', analytics: 'Only if your policy ties it to TikTok as well.', functional: 'Rarely needed.' };
+const VENDORS = [['tiktok-events-api', 'TikTok Events API', 'The newer entry: Retail, Travel, Automotive, B2B / SaaS.'], ['tiktok', 'TikTok', 'The older entry: Retail, Travel, Automotive.']];
+const PRESETS = [['retail', 'Retail', 'Products, cart, checkout, order.'], ['travel', 'Travel', 'Listings, bookings, destinations.'], ['automotive', 'Automotive', 'Vehicles, test drives, dealers.'], ['b2b_saas', 'B2B / SaaS', 'Sign-ups, demos, trials, subscriptions.']];
+const fresh = { vendor: 'tiktok-events-api', preset: 'retail', consent: ['marketing'], pipelines: [], enabled: true, default_action: 'drop', send: {}, limited_data_use: false };
+const name = location.pathname === '/integrations/new' ? '' : part(1);
+let etag = '';
+let entry = fresh;
+let catalogue = {};
+let pipelines = [];
+
+const helpOf = (key) => prose((catalogue.fields?.integration || []).find((each) => each.name === key)?.help || '');
+const section = (number, title, help, ...inside) => h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, number && h('span', { class: 'section-no', 'aria-hidden': 'true' }, number), title), help && h('p', { class: 'help' }, help)), inside);
+
+const guide = () => h('aside', { class: 'card sticky stack', 'aria-labelledby': 'h-guide' }, h('h2', { id: 'h-guide' }, 'Where to find these'),
+  h('div', { class: 'stack tight small' }, h('h3', {}, 'You need'), h('ul', { class: 'ticks' }, ['A TikTok for Business / Ads Manager account with admin or Events Manager permission', 'A TikTok pixel (web event source)', 'An Events API access token for that pixel'].map((text) => h('li', {}, icon('check'), h('span', {}, text))))),
+  h('div', { class: 'stack tight small' }, h('h3', {}, 'Pixel code'), h('p', {}, 'Ads Manager → Assets → Events → Web Events → your pixel. The code, like CXXXXXXXXXXXXXXXXX, is on its overview page. No pixel yet: Set up web events.'), h('h3', {}, 'Access token'), h('p', {}, 'The pixel’s Settings → Events API → Generate access token. It is shown once: copy it at once.'), h('h3', {}, 'Test event code'), h('p', {}, 'The pixel’s Test event tab, like TEST1234. Optional; remove it after testing.')));
+
+const form = () => {
+  const locked = Boolean(entry.declared) || !mayEdit();
+  const isNew = !name;
+  const allowed = (vendor) => (catalogue.vendors || []).find((each) => each.vendor === vendor)?.presets || (vendor === 'tiktok' ? ['retail', 'travel', 'automotive'] : PRESETS.map(([key]) => key));
+  const preset = choices({ name: 'preset', text: 'Preset', value: entry.preset, disabled: locked, required: true, help: 'The industry whose event table applies. Single events can be changed under Field mappings.', choices: PRESETS });
+  const fit = (vendor) => { for (const input of preset.root.querySelectorAll('input')) { input.disabled = locked || !allowed(vendor).includes(input.value); if (input.disabled && !locked && input.checked) preset.root.querySelector('input').checked = true; } };
+  const vendor = choices({ name: 'vendor', text: 'Catalogue entry', value: entry.vendor, disabled: locked, choices: VENDORS, on: { change: (event) => fit(event.target.value) } });
+  fit(entry.vendor);
+  const title = field({ name: 'name', text: 'Name', value: entry.name, placeholder: 'TikTok – Shop', required: true, disabled: locked, help: 'For people: shown in lists and alerts.' });
+  const key = field({ name: 'id', text: 'Id', value: entry.id, placeholder: 'tiktok-shop', required: true, disabled: locked || !isNew, help: 'Short, for metrics and logs; it cannot be changed later.' });
+  let own_ = !isNew;
+  key.input.addEventListener('input', () => { own_ = true; });
+  title.input.addEventListener('input', () => { if (!own_) key.input.value = slug(title.input.value); });
+  const pixel = field({ name: 'pixel_code', text: 'Pixel code', value: entry.pixel_code, placeholder: 'C4ABCDEF1234567890AB', required: true, disabled: locked, help: helpOf('pixel_code') });
+  const token = field({ name: 'access_token', text: 'Events API access token', type: 'password', placeholder: entry.has_token ? '•••••••• set; leave empty to keep it' : '', required: isNew, disabled: locked, help: ['It is stored for the gateway only and never shown again. ', ...helpOf('access_token')] });
+  token.input.autocomplete = 'new-password';
+  const test = field({ name: 'test_event_code', text: 'Test event code', value: entry.test_event_code || '', placeholder: 'TEST12345', disabled: locked, help: ['Optional. Set here, it is removed by itself after an hour. ', ...helpOf('test_event_code')] });
+  const pipes = choices({ name: 'pipelines', text: 'Runs on', many: true, value: entry.pipelines || [], disabled: locked, choices: pipelines.map((each) => [each.id, each.id, each.domains?.length ? each.domains.join(', ') : 'any host']) });
+  const categories = [...new Set([...(catalogue.consent_categories || Object.keys(CONSENT)), ...(entry.consent || [])])];
+  const consent = choices({ name: 'consent', text: 'Categories', many: true, value: entry.consent, disabled: locked, choices: categories.map((each) => [each, label(each), CONSENT[each] || '']) });
+  const action = select({ name: 'default_action', text: 'Events that no row names', value: entry.default_action, disabled: locked, choices: [['drop', 'Leave out'], ['passthrough', 'Send as custom events']], help: helpOf('default_action') });
+  const limited = select({ name: 'limited_data_use', text: 'Limited data use', value: String(entry.limited_data_use), disabled: locked, choices: [['false', 'Never'], ['gpc', 'Where the visitor sends Global Privacy Control'], ['true', 'Always']], help: helpOf('limited_data_use') });
+  const sends = [['email', 'Hashed e-mail'], ['phone', 'Hashed phone'], ['ip', 'IP address'], ['user_agent', 'User agent']].map(([part_, text]) => check({ name: `send.${part_}`, text, checked: entry.send?.[part_] !== false, disabled: locked }));
+  const query = select({ name: 'send.page_query', text: 'Query of page URLs', value: entry.send?.page_query || 'keep', disabled: locked, choices: [['keep', 'Keep (personal data is redacted)'], ['drop', 'Cut off']] });
+  const fields = [vendor, title, key, preset, pixel, token, test, pipes, consent, action, limited, query];
+  const summary = h('div');
+  const read_ = () => {
+    const body = { ...own(entry), vendor: vendor.read(), name: title.read(), id: key.read(), preset: preset.read(), pixel_code: pixel.read(), test_event_code: test.read() || null, pipelines: pipes.read(), consent: consent.read(), default_action: action.read(),
+      limited_data_use: { true: true, false: false, gpc: 'gpc' }[limited.read()], send: { ...Object.fromEntries(sends.map((each) => [each.name.slice(5), each.read()])), page_query: query.read() } };
+    if (token.read()) body.access_token = token.read();
+    return body;
+  };
+  const missing = () => [[title, 'Give it a name.'], [key, 'Give it an id.'], [pixel, 'The pixel’s code is required.'], [token, isNew ? 'The access token is required.' : '']].filter(([each, words]) => words && !each.read());
+  const submit = guard(async (event) => {
+    event.preventDefault();
+    const wanting = missing();
+    for (const each of fields) each.error('');
+    if (wanting.length) {
+      for (const [each, words] of wanting) each.error(words);
+      wanting[0][0].input.focus();
+      return;
+    }
+    const body = read_();
+    if (!body.consent.length && !await confirm('No consent needed?', 'Without a category, events are delivered whatever the visitor chose. Do that only where the law and your policy allow it.', { action: 'Save without consent', danger: true })) return;
+    try {
+      if (isNew) {
+        const made = await post('integrations', body);
+        toast('Added');
+        location.assign(where(made?.id || body.id, '#verify'));
+      } else {
+        await replace(`integrations/${id(name)}`, body, etag);
+        toast('Saved and in force');
+        await load();
+      }
+    } catch (error) {
+      if (error.status === 412) error.message = 'Somebody else changed it meanwhile. Reload the page to see their change.';
+      place(error, fields, summary);
+    }
+  });
+  return h('form', { class: 'cols', novalidate: true, on: { submit } },
+    h('div', { class: 'stack' }, summary,
+      section(isNew && '1', 'Entry and name', '', vendor.root, h('div', { class: 'grid two' }, title.root, key.root)),
+      section(isNew && '2', 'Preset', '', preset.root),
+      section(isNew && '3', 'Credentials', '', h('div', { class: 'grid two' }, pixel.root, token.root), h('div', { class: 'grid two' }, test.root)),
+      section(isNew && '4', 'Pipelines', 'Sites and apps whose events it gets.', pipelines.length ? pipes.root : h('p', { class: 'soft' }, 'There is no pipeline yet; add one afterwards, and tick this integration there.')),
+      section(isNew && '5', 'Consent', 'Events are delivered only where all of these are granted. Marketing is the usual choice.', consent.root),
+      h('details', { class: 'card' }, h('summary', {}, 'More settings'), h('div', { class: 'stack' }, h('div', { class: 'grid two' }, action.root, limited.root), h('fieldset', { class: 'field' }, h('legend', {}, 'Parts of identity that are sent'), sends.map((each) => each.root)), h('div', { class: 'grid two' }, query.root))),
+      !locked && h('div', { class: 'form-foot' }, h('a', { class: 'btn', href: '/integrations' }, 'Cancel'), button(isNew ? 'Add integration' : 'Save', { kind: 'primary', type: 'submit', edit: true }))),
+    guide());
+};
+
+const notices = () => {
+  const lane = entry.lane || {};
+  const said = [];
+  if (entry.declared) said.push(banner('info', 'Declared in the configuration file', 'It is read-only here. Duplicate it to edit a copy, or change the file; the YAML tab has it to copy.', button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
+  if (entry.test_event_code) said.push(banner('warn', `Test event code ${entry.test_event_code} is set`, ['Events show in TikTok’s test tab and not in your reports. ', entry.test_code_until ? ['It expires ', left(entry.test_code_until), '.'] : 'Remove it after testing.'], !entry.declared && button('Remove it', { kind: 'small', edit: true, on: guard(async () => { await replace(`integrations/${id(name)}`, { ...own(entry), test_event_code: null }, etag); toast('Removed: events count again'); await load(); }) })));
+  if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [lane.message, lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
+  if (entry.has_token === false) said.push(banner('warn', 'No access token', 'Events for it queue up and wait until one is entered.'));
+  put($('notices'), said);
+};
+const head = () => {
+  put($('title'), entry.name || entry.id);
+  put($('lead'), h('span', { class: 'row' }, h('code', {}, entry.pixel_code), label(entry.preset), entry.enabled === false ? chip('Disabled', '', true) : entry.lane?.state ? laneChip(entry.lane.state) : null));
+  document.title = `${entry.name || entry.id} · ttgateway`;
+  put($('actions'), h('a', { class: 'btn', href: `/live?integration=${encodeURIComponent(name)}` }, 'Live events'), menu('More actions', [
+    !entry.declared && [entry.enabled === false ? 'Enable' : 'Disable', entry.enabled === false ? 'play' : 'x', () => enable(entry).then((done) => done && load()), { edit: true }],
+    ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],
+    !entry.declared && ['Remove', 'trash', () => removeEntry(entry).then((done) => done && location.assign('/integrations')), { edit: true, danger: true }],
+  ]));
+};
+const yaml = async () => {
+  const text = await get(`integrations/${id(name)}/yaml`);
+  const written = typeof text === 'string' ? text : text.yaml;
+  return h('section', { class: 'card stack' }, h('div', { class: 'row apart' }, h('h2', {}, 'For the configuration file'), copyButton(written)), h('p', { class: 'soft' }, 'Below integrations: – the token stands as a reference to a file or variable, never as itself.'), code(written, { name: 'YAML' }));
+};
+let stop = () => {};
+const show = async () => {
+  stop();
+  stop = () => {};
+  const tab = { '#verify': 'verify', '#yaml': 'yaml' }[location.hash] || 'settings';
+  if (name) tabs($('tabs'), name, tab);
+  try {
+    if (tab === 'verify') {
+      const made = verify(entry, () => load(true));
+      stop = made.stop;
+      put($('content'), made.root);
+    } else put($('content'), tab === 'yaml' ? await yaml() : form());
+  } catch (error) {
+    put($('content'), h('div', { class: 'card' }, broken(error, show)));
+  }
+};
+const load = async (quiet = false) => {
+  try {
+    const [found] = await Promise.all([name ? read(`integrations/${id(name)}`) : null, session.catch(() => {})]);
+    if (found) {
+      etag = found.etag;
+      entry = found.body;
+      head();
+      notices();
+    }
+    if (!quiet) await show();
+  } catch (error) {
+    if (error.status === 404) put($('content'), h('div', { class: 'card' }, broken({ message: 'There is no integration of this id.' })));
+    else put($('content'), h('div', { class: 'card' }, broken(error, load)));
+  }
+};
+Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), all('pipelines').then((found) => { pipelines = found; })]).then(() => load()).catch(failed);
+addEventListener('hashchange', show);

@@ -1,0 +1,115 @@
+// The overview: numbers first, then what they are made of. It asks again every five seconds while it is looked at; nothing moves but the values.
+import { get } from './api.js';
+import { chart } from './chart.js';
+import { $, add, h, put, say } from './dom.js';
+import { ago, bytes, count, duration, label, laneChip, left, percent, plural, short } from './format.js';
+import { banner, bars, slim } from './ui.js';
+import { every } from './shell.js';
+
+const SERIES = [['Delivered', 'delivered'], ['Waiting', 'waiting'], ['Filtered', 'filtered'], ['Dead letter', 'dead'], ['Other', 'other']];
+const IDENTITY = [['email', 'E-mail'], ['phone', 'Phone'], ['external_id', 'External id'], ['ttclid', 'Click id (ttclid)'], ['ttp', 'Browser id (ttp)'], ['ip', 'IP address'], ['user_agent', 'User agent']];
+const KEPT = 'ttgateway-window';
+const total = (values) => (values || []).reduce((sum, value) => sum + (value || 0), 0);
+const sumOf = (value) => (typeof value === 'number' ? value : total(Object.values(value || {})));
+let span = ['15m', '1h', '24h'].includes(sessionStorage.getItem(KEPT)) ? sessionStorage.getItem(KEPT) : '1h';
+let words = {};
+
+const cells = {};
+const cell = (key, name, kind) => {
+  const parts = cells[key] = { big: h('dd', { class: 'big' }, '–'), small: h('dd', { class: 'small' }, '\u00a0'), bar: h('span', { class: `s-${kind}` }) };
+  return h('div', {}, h('dt', {}, h('span', { class: `swatch s-${kind}` }), name), parts.big, parts.small, h('dd', { class: 'meter', 'aria-hidden': 'true' }, parts.bar));
+};
+add($('funnel'), [['received', 'Received', 'received'], ['filtered', 'Filtered', 'filtered'], ['queued', 'Waiting', 'waiting'], ['delivered', 'Delivered', 'delivered'], ['dead', 'Dead letters', 'dead']].map((entry) => cell(...entry)));
+add($('legend'), SERIES.map(([name, kind]) => h('span', {}, h('span', { class: `swatch s-${kind}` }), name)));
+
+const fill = (key, value, text, share) => {
+  say(cells[key].big, short(value));
+  cells[key].big.title = count(value);
+  say(cells[key].small, text || '\u00a0');
+  cells[key].bar.style.width = `${Math.min(100, 100 * (share || 0))}%`;
+};
+
+const drawFunnel = (found) => {
+  const { funnel } = found;
+  const fates = funnel.records || funnel.received;
+  const filtered = sumOf(funnel.filtered);
+  const received = funnel.received || 0;
+  const base = Math.max(fates || 0, filtered + (funnel.delivered || 0) + (funnel.dead || 0), 1);
+  fill('received', received, received ? `${short(Math.round(received / (found.window_s / 60)))} a minute` : 'nothing yet', received ? 1 : 0);
+  fill('filtered', filtered, filtered ? `${percent(filtered, base)} left out by rules` : 'nothing left out', filtered / base);
+  fill('queued', funnel.queued, funnel.queued ? `oldest ${duration(found.spool?.oldest_age_s)}` : 'all settled', (funnel.queued || 0) / base);
+  fill('delivered', funnel.delivered, typeof found.success_rate === 'number' ? `${percent(found.success_rate, 1)} success` : 'none attempted', (funnel.delivered || 0) / base);
+  fill('dead', funnel.dead, funnel.dead ? 'inspect and replay' : 'none', (funnel.dead || 0) / base);
+};
+
+const drawCharts = (found) => {
+  const { series } = found;
+  const at = series.at;
+  chart($('chart-events'), { at, stepSeconds: found.step_s, stacked: true, format: short, what: 'Events by outcome', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
+  chart($('chart-lag'), { at, stepSeconds: found.step_s, format: duration, what: 'Delivery lag, from acceptance to TikTok’s answer', series: [{ name: '95 of 100 within', kind: 'other', values: series.lag_p95 || [] }, { name: 'half within', kind: 'delivered', values: series.lag_p50 || [] }] });
+  chart($('chart-spool'), { at, stepSeconds: found.step_s, format: short, what: 'Records waiting in the spool', series: [{ name: 'records', kind: 'waiting', filled: true, values: series.spool_records || [] }] });
+  say($('lag-now'), found.lag?.p50 ? `half within ${duration(found.lag.p50)}, 95 % within ${duration(found.lag.p95)}` : 'nothing delivered yet');
+  const spool = found.spool || {};
+  say($('spool-now'), spool.max_bytes ? `${bytes(spool.used_bytes)} of ${bytes(spool.max_bytes)}` : '');
+};
+
+const drawMatch = (match) => {
+  if (!match?.events) return put($('match'), slim('Shown with the first events: the more of these an event carries, the more conversions TikTok can match.'));
+  return put($('match'), bars(IDENTITY.map(([key, name]) => ({ name, value: percent(match[key] || 0, match.events), share: (match[key] || 0) / match.events, kind: 's-delivered', title: `${count(match[key] || 0)} of ${plural(match.events, 'event')}` }))));
+};
+const drawFiltered = (funnel) => {
+  const reasons = Object.entries(funnel.filtered || {}).filter(([, n]) => n).sort((one, other) => other[1] - one[1]).slice(0, 7);
+  const most = reasons[0]?.[1] || 1;
+  put($('filtered'), reasons.length ? bars(reasons.map(([code, n]) => ({ name: label(code), value: count(n), share: n / most, kind: 's-filtered', title: words[code] }))) : slim('No event was left out.'));
+};
+const drawLanes = (lanes) => {
+  put($('lanes'), lanes?.length ? lanes.map((lane) => h('div', { class: 'lane' },
+    h('div', { class: 'row apart' }, h('a', { class: 'clip', href: `/integrations/${encodeURIComponent(lane.integration)}` }, lane.name || lane.integration), laneChip(lane.state)),
+    lane.message && h('p', { class: 'small' }, lane.code ? `${lane.code}: ` : '', lane.message),
+    lane.cure && h('p', { class: 'small' }, h('strong', {}, 'What to do: '), lane.cure),
+    h('p', { class: 'small soft' }, lane.test_code && `test code ${lane.test_code} · `, lane.queued ? plural(lane.queued, 'event') + ' waiting' : 'nothing waiting', lane.next_try && lane.state !== 'active' ? [' · next try ', left(lane.next_try)] : lane.last_delivered_at ? ` · last delivered ${ago(lane.last_delivered_at)}` : '')))
+    : h('div', { class: 'empty slim' }, h('p', {}, 'No integration yet.'), h('a', { class: 'btn small', href: '/integrations/new' }, 'Add the first')));
+};
+const drawCodes = (codes) => {
+  const rows = [...(codes || [])].sort((one, other) => other.count - one.count).slice(0, 7);
+  put($('codes'), rows.length ? h('table', {}, h('thead', { class: 'sr' }, h('tr', {}, h('th', { scope: 'col' }, 'Code'), h('th', { scope: 'col' }, 'Requests'))), h('tbody', {}, rows.map((row) => h('tr', {}, h('td', {}, h('code', {}, String(row.code)), row.words && h('div', { class: 'small soft' }, row.words)), h('td', { class: 'num' }, count(row.count)))))) : slim('Nothing was sent to TikTok in this time.'));
+};
+const drawAlerts = (alerts) => {
+  const shown = alerts || [];
+  $('alerts').hidden = !shown.length;
+  const key = JSON.stringify(shown.map((alert) => [alert.id, alert.title, alert.cure]));
+  if ($('alerts').dataset.key === key) return;
+  $('alerts').dataset.key = key;
+  put($('alerts'), shown.map((alert) => banner(alert.severity === 'critical' ? 'bad' : 'warn', alert.title, alert.cure, alert.link && h('a', { class: 'btn small', href: alert.link }, 'Open'))));
+};
+
+const refresh = async () => {
+  const asked = span;
+  try {
+    const found = await get('overview', { window: asked });
+    if (asked !== span) return;
+    drawFunnel(found);
+    drawCharts(found);
+    drawMatch(found.match);
+    drawFiltered(found.funnel);
+    drawLanes(found.lanes);
+    drawCodes(found.codes);
+    drawAlerts(found.alerts);
+  } catch (error) {
+    $('alerts').hidden = false;
+    $('alerts').dataset.key = '';
+    put($('alerts'), banner('bad', 'The numbers cannot be read', error.message));
+  }
+};
+const mark = () => { for (const choice of $('window').children) choice.setAttribute('aria-pressed', String(choice.dataset.window === span)); };
+for (const choice of $('window').children) {
+  choice.addEventListener('click', () => {
+    span = choice.dataset.window;
+    sessionStorage.setItem(KEPT, span);
+    mark();
+    refresh();
+  });
+}
+mark();
+get('catalogue').then((found) => { words = found.reasons || {}; }, () => {});
+every(5000, refresh);

@@ -1,0 +1,96 @@
+// One pipeline: its settings and the tag to paste.
+import { all, get, id, post, read, remove, replace } from './api.js';
+import { $, h, put } from './dom.js';
+import { count, short } from './format.js';
+import { banner, broken, button, code, confirm, copyButton, guard, mayEdit, menu, toast } from './ui.js';
+import { choices, field, place, prose, select, texts } from './forms.js';
+import { consentWarning } from './pipelines.js';
+import { slug } from './entries.js';
+import { part, session } from './shell.js';
+
+const FIELDS = ['id', 'key', 'domains', 'integrations', 'default_region', 'rate_limit', 'bots', 'server_consent', 'labels'];
+const random = () => [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => (byte % 36).toString(36)).join('');
+const name = location.pathname === '/pipelines/new' ? '' : part(1);
+let entry = { domains: [], integrations: [], default_region: '', rate_limit: 1000, bots: 'drop', server_consent: 'required' };
+let etag = '';
+let catalogue = {};
+let integrations = [];
+
+const helpOf = (key) => prose((catalogue.fields?.pipeline || []).find((each) => each.name === key)?.help || '');
+const form = () => {
+  const locked = Boolean(entry.declared) || !mayEdit();
+  const isNew = !name;
+  const key = field({ name: 'id', text: 'Id', value: entry.id, placeholder: 'shop', required: true, disabled: locked || !isNew, help: 'Short, for metrics and logs; it cannot be changed later.' });
+  const public_ = field({ name: 'key', text: 'Key', value: entry.key || (isNew ? `dk_live_${random()}` : ''), required: true, disabled: locked, help: helpOf('key') });
+  const domains = texts({ name: 'domains', text: 'Domains', value: entry.domains, placeholder: 'shop.example.com, *.example.com', disabled: locked, help: helpOf('domains') });
+  const targets = choices({ name: 'integrations', text: 'Integrations', many: true, value: entry.integrations || [], disabled: locked, help: 'They get this pipeline’s events.', choices: integrations.map((each) => [each.id, each.name || each.id, each.pixel_code]) });
+  const rate = field({ name: 'rate_limit', text: 'Rate limit, events a second', type: 'number', value: entry.rate_limit, disabled: locked, help: helpOf('rate_limit'), read: () => Number(rate.input.value) });
+  const bots = select({ name: 'bots', text: 'Bots', value: entry.bots, disabled: locked, choices: [['drop', 'Leave out'], ['flag', 'Flag'], ['allow', 'Let through']], help: helpOf('bots') });
+  const region = field({ name: 'default_region', text: 'Country of phone numbers', value: entry.default_region, placeholder: 'GB', disabled: locked, help: helpOf('default_region') });
+  const consent = select({ name: 'server_consent', text: 'Consent of server-side events', value: entry.server_consent, disabled: locked, choices: [['required', 'Each call must state it'], ['asserted', 'The call itself asserts it']], help: helpOf('server_consent') });
+  const secret = field({ name: 'secret', text: 'Secret of the back end', type: 'password', placeholder: entry.has_secret ? '•••••••• set; leave empty to keep it' : '', disabled: locked, help: helpOf('secret') });
+  secret.input.autocomplete = 'new-password';
+  const fields = [key, public_, domains, targets, rate, bots, region, consent, secret];
+  const summary = h('div');
+  key.input.addEventListener('change', () => { key.input.value = slug(key.input.value); });
+  const submit = guard(async (event) => {
+    event.preventDefault();
+    for (const each of fields) each.error('');
+    if (!key.read()) {
+      key.error('Give it an id.');
+      key.input.focus();
+      return;
+    }
+    const body = { ...Object.fromEntries(FIELDS.filter((each) => entry[each] !== undefined).map((each) => [each, entry[each]])), ...Object.fromEntries(fields.filter((each) => each !== secret).map((each) => [each.name, each.read()])) };
+    if (secret.read()) body.secret = secret.read();
+    try {
+      if (isNew) {
+        await post('pipelines', body);
+        toast('Added');
+        location.assign(`/pipelines/${id(body.id)}#tag`);
+      } else {
+        await replace(`pipelines/${id(name)}`, body, etag);
+        toast('Saved and in force');
+        await load();
+      }
+    } catch (error) {
+      if (error.status === 412) error.message = 'Somebody else changed it meanwhile. Reload the page to see their change.';
+      place(error, fields, summary);
+    }
+  });
+  return h('form', { class: 'stack', novalidate: true, on: { submit } }, summary,
+    h('section', { class: 'card stack' }, h('h2', {}, 'Site'), h('div', { class: 'grid two' }, key.root, public_.root), domains.root),
+    h('section', { class: 'card stack' }, integrations.length ? targets.root : [h('h2', {}, 'Integrations'), h('p', { class: 'soft' }, 'There is none yet. ', h('a', { href: '/integrations/new' }, 'Add one'), ' and tick this pipeline there.')]),
+    h('section', { class: 'card stack' }, h('h2', {}, 'Rules'), h('div', { class: 'grid two' }, rate.root, bots.root), h('div', { class: 'grid two' }, region.root, consent.root)),
+    h('section', { class: 'card stack' }, h('h2', {}, 'Server side'), h('div', { class: 'grid two' }, secret.root)),
+    !locked && h('div', { class: 'form-foot' }, h('a', { class: 'btn', href: '/pipelines' }, 'Cancel'), button(isNew ? 'Add pipeline' : 'Save', { kind: 'primary', type: 'submit', edit: true })));
+};
+const tag = () => h('section', { class: 'card stack', id: 'tag', 'aria-labelledby': 'h-tag' }, h('div', { class: 'row apart' }, h('div', {}, h('h2', { id: 'h-tag' }, 'Tag to paste'), h('p', { class: 'help' }, 'Into the head of every page of the site. It is served from the site’s own domain.')), entry.snippet && copyButton(entry.snippet, 'Copy tag')),
+  entry.snippet ? code(entry.snippet, { name: 'tag', wrap: true }) : h('p', { class: 'soft' }, 'The gateway gives none for this pipeline.'),
+  entry.csp && h('details', {}, h('summary', {}, 'If the site has a Content-Security-Policy'), code(entry.csp, { name: 'CSP lines', wrap: true })),
+  entry.noscript && h('details', {}, h('summary', {}, 'For visitors without JavaScript'), code(entry.noscript, { name: 'no-script tag', wrap: true })));
+
+const load = async () => {
+  try {
+    await session.catch(() => {});
+    if (name) {
+      const found = await read(`pipelines/${id(name)}`);
+      etag = found.etag;
+      entry = found.body;
+      put($('title'), entry.id);
+      document.title = `${entry.id} · ttgateway`;
+      put($('lead'), `${short(entry.received_1h || 0)} events in the last hour, at most ${count(entry.rate_limit)} a second`);
+      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'It is read-only here; change the file.'), consentWarning(entry));
+      put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), !entry.declared && menu('More actions', [['Remove', 'trash', async () => {
+        if (!await confirm(`Remove ${name}?`, 'Requests with its key are answered 401 from then on. The revision can be rolled back.', { action: 'Remove', danger: true, typed: name })) return;
+        await remove(`pipelines/${id(name)}`, etag);
+        location.assign('/pipelines');
+      }, { edit: true, danger: true }]]));
+    }
+    put($('content'), h('div', { class: 'stack' }, name && tag(), form()));
+    if (location.hash === '#tag') $('tag')?.scrollIntoView();
+  } catch (error) {
+    put($('content'), h('div', { class: 'card' }, error.status === 404 ? broken({ message: 'There is no pipeline of this id.' }) : broken(error, load)));
+  }
+};
+Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), all('integrations').then((found) => { integrations = found; })]).then(load);
