@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import machine, report, stack
 from benchmarks.figure import Context, Figure
 from benchmarks.scenarios import backlog, collect, latency, outage, proxy
 
@@ -20,7 +20,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short run each, about a minute, compared with the reference")
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="run only these (repeatable)")
     parser.add_argument("--folder", type=Path, help="scratch folder on the disk to be measured (default: a temporary one)")
+    parser.add_argument(
+        "--python", help="interpreter with an installed build of the gateway to measure (default: this tree's sources)"
+    )
     args = parser.parse_args()
+    if args.python:
+        stack.use(args.python)
     begin = time.monotonic()
 
     def say(text: str) -> None:
@@ -29,10 +34,10 @@ def main() -> None:
     os.sched_setaffinity(0, {machine.load_core()})
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="ttgateway-bench-", dir=args.folder) as folder:
-        described = machine.describe(Path(folder))
+        described = machine.describe(Path(folder)) | {"build": stack.build()}
         context = Context(Path(folder), args.quick, say)
         say(
-            f"{described['cpu']}, {described['cores']} cores, fsync {described['fsync_ms']} ms, server on core {machine.server_core()}, load on core {machine.load_core()}"
+            f"{described['cpu']}, {described['cores']} cores, fsync {described['fsync_ms']} ms, {described['build']} build, server on core {machine.server_core()}, load on core {machine.load_core()}"
         )
         for name in args.only or SCENARIOS:
             figures += SCENARIOS[name].run(context)

@@ -37,6 +37,21 @@ integrations:
 """
 
 
+INTERPRETER = [sys.executable]
+"""What runs gateway and sandbox: this interpreter with the tree's own sources, or another one with an installed build (``--python``)."""
+
+
+def use(python: str) -> None:
+    """Measure the build that is installed for ``python``; -P keeps this tree's sources out of its way."""
+    INTERPRETER[:] = [python, "-P"]
+
+
+def build() -> str:
+    """``compiled`` or ``interpreted``: what :data:`INTERPRETER` runs."""
+    script = "import gateway.event.fields as m; print('interpreted' if m.__file__.endswith('.py') else 'compiled')"
+    return subprocess.run([*INTERPRETER, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def free_port() -> int:
     """A TCP port of loopback that was free a moment ago."""
     with socket.socket() as probe:
@@ -106,7 +121,7 @@ class Stack:
     def sandbox(self) -> Part:
         """TikTok's stand-in in its fast mode, on the load core."""
         port = free_port()
-        command = [sys.executable, "-m", "gateway", "sandbox", "--listen", f"127.0.0.1:{port}", "--fast"]
+        command = [*INTERPRETER, "-m", "gateway", "sandbox", "--listen", f"127.0.0.1:{port}", "--fast"]
         return self.start("sandbox", command, port, core=machine.load_core())
 
     def gateway(self, tiktok_port: int, *, upstream: str = "", name: str = "gateway") -> Part:
@@ -116,7 +131,7 @@ class Stack:
         line = f"upstream: {upstream}" if upstream else "# no upstream"
         config.write_text(_CONFIG.format(edge=edge, ops=ops, state=self.state, tiktok=tiktok_port, upstream=line))
         (self.state / f"{name}.ops").write_text(str(ops))
-        return self.start(name, [sys.executable, "-m", "gateway", "run", "-c", str(config)], edge, core=machine.server_core())
+        return self.start(name, [*INTERPRETER, "-m", "gateway", "run", "-c", str(config)], edge, core=machine.server_core())
 
     def ops_port(self, name: str = "gateway") -> int:
         """The ops listener's port of a gateway started here."""

@@ -26,14 +26,13 @@ def parse(doc: Any, kind: str | None) -> Parsed:
     Raises BadInput ``wrong_shape`` or ``too_many_events`` for the body as a whole.
     """
     envelope: dict[str, Any] = _NOTHING
+    items: Any = doc
     if type(doc) is dict:
         batch = doc.get("batch")
         if batch is None:
             items = [doc]
         else:
             envelope, items = doc, batch
-    else:
-        items = doc
     if type(items) is not list:
         raise BadInput(Reason.WRONG_SHAPE, 'expected one event, an array of events or {"batch": [...]}')
     if len(items) > fields.MAX_EVENTS:

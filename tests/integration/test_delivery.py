@@ -228,6 +228,7 @@ async def test_a_probe_with_nothing_to_ask_does_not_jam_the_lane(tmp_path: Path)
         await shop.settled(delivered=1, filtered=2)
 
 
+@pytest.mark.interpreted
 async def test_a_defect_of_ours_in_one_event_costs_only_that_event(shop: Delivering) -> None:
     program = shop.live.current.integrations["shop"].program
 
@@ -608,6 +609,7 @@ async def test_under_random_faults_everything_arrives(tmp_path: Path) -> None:
         assert set(await shop.received_ids(PIXEL)) == {f"{number}-{at}" for number in range(6) for at in range(50) if at != 7}
 
 
+@pytest.mark.interpreted
 async def test_large_batches_are_mapped_in_slices_over_all_lanes(shop: Delivering) -> None:
     shop.integrate(SHOP, OTHER)
     turn = 0

@@ -201,6 +201,7 @@ def test_phones_are_e164_or_nothing(number, region):
     assert found == "" or (found[0] == "+" and found[1:].isdigit() and 7 <= len(found) <= 16)
 
 
+@pytest.mark.interpreted
 def test_phone_cache_holds_no_raw_number_and_is_bounded():
     seal = Sealer("GB", b"k" * 32, phone_cache_size=4)
     for n in range(20):
