@@ -93,7 +93,8 @@ const draw = (root) => {
   }
   const table = h('div', { class: 'sr' }, h('table', {}, h('caption', {}, what), h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'from'), series.map((each) => h('th', { scope: 'col' }, each.name)))), h('tbody', {}, at.map((unix, n) => (series.some((each) => each.values[n]) ? h('tr', {}, h('th', { scope: 'row' }, utc(unix)), series.map((each) => h('td', {}, format(each.values[n] || 0)))) : null)))));
   root.setAttribute('aria-label', `${what}. Arrow keys read single values.`);
-  put(root, picture, table, h('div', { class: 'tip', hidden: true, role: 'status' }));
+  const nothing = root.chartData.nothing && !series.some((each) => each.values.some(Boolean));
+  put(root, picture, nothing && h('p', { class: 'nothing' }, root.chartData.nothing), table, h('div', { class: 'tip', hidden: true, role: 'status' }));
   if (root.chartAt >= 0) point(root, root.chartAt);
 };
 

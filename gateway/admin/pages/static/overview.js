@@ -1,7 +1,7 @@
 // The overview: numbers first, then what they are made of. It asks again every five seconds while it is looked at; nothing moves but the values.
-import { get } from './api.js';
+import { all, get } from './api.js';
 import { chart } from './chart.js';
-import { $, add, h, put, say } from './dom.js';
+import { $, add, h, icon, put, say } from './dom.js';
 import { ago, bytes, count, duration, label, laneChip, left, percent, plural, short } from './format.js';
 import { banner, bars, slim } from './ui.js';
 import { every } from './shell.js';
@@ -45,10 +45,10 @@ const drawFunnel = (found) => {
 const drawCharts = (found) => {
   const { series } = found;
   const at = series.at;
-  chart($('chart-events'), { at, stepSeconds: found.step_s, stacked: true, format: short, what: 'Events by outcome', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
+  chart($('chart-events'), { at, stepSeconds: found.step_s, stacked: true, format: short, what: 'Events by outcome', nothing: 'No event came in this time.', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
   chart($('chart-lag'), { at, stepSeconds: found.step_s, format: duration, what: 'Delivery lag, from acceptance to TikTok’s answer', series: [{ name: '95 of 100 within', kind: 'other', values: series.lag_p95 || [] }, { name: 'half within', kind: 'delivered', values: series.lag_p50 || [] }] });
   chart($('chart-spool'), { at, stepSeconds: found.step_s, format: short, what: 'Records waiting in the spool', series: [{ name: 'records', kind: 'waiting', filled: true, values: series.spool_records || [] }] });
-  say($('lag-now'), found.lag?.p50 ? `half within ${duration(found.lag.p50)}, 95 % within ${duration(found.lag.p95)}` : 'nothing delivered yet');
+  put($('lag-now'), found.lag?.p50 ? h('span', { class: 'legend' }, h('span', {}, h('span', { class: 'swatch s-delivered' }), `half within ${duration(found.lag.p50)}`), h('span', {}, h('span', { class: 'swatch s-other' }), `95 % within ${duration(found.lag.p95)}`)) : 'nothing delivered yet');
   const spool = found.spool || {};
   say($('spool-now'), spool.max_bytes ? `${bytes(spool.used_bytes)} of ${bytes(spool.max_bytes)}` : '');
 };
@@ -74,6 +74,26 @@ const drawCodes = (codes) => {
   const rows = [...(codes || [])].sort((one, other) => other.count - one.count).slice(0, 7);
   put($('codes'), rows.length ? h('table', {}, h('thead', { class: 'sr' }, h('tr', {}, h('th', { scope: 'col' }, 'Code'), h('th', { scope: 'col' }, 'Requests'))), h('tbody', {}, rows.map((row) => h('tr', {}, h('td', {}, h('code', {}, String(row.code)), row.words && h('div', { class: 'small soft' }, row.words)), h('td', { class: 'num' }, count(row.count)))))) : slim('Nothing was sent to TikTok in this time.'));
 };
+let begun = false;
+/** Until the first event: what is still to be done, in order. */
+const drawStart = async (found) => {
+  if (found.funnel.received || found.series.at.length === 0 || begun) {
+    begun = true;
+    $('start').hidden = true;
+    return;
+  }
+  const [integrations, pipelines] = await Promise.all([all('integrations'), all('pipelines')]);
+  if (integrations.some((each) => each.last_delivered_at)) { begun = true; return; }
+  const steps = [
+    [integrations.length, 'Connect your pixel', 'Its code and an access token from TikTok Ads Manager.', '/integrations/new', 'Add integration'],
+    [pipelines.length, 'Name your site', 'A pipeline gives it a key and a tag.', '/pipelines/new', 'Add pipeline'],
+    [false, 'Paste the tag into your pages', 'Or send events from your own code or back end.', pipelines.length ? `/pipelines/${encodeURIComponent(pipelines[0].id)}#tag` : '/pipelines', 'Show the tag'],
+    [false, 'Watch the first event arrive', 'Accept the cookies on your site and look at a page.', '/live', 'Open live events'],
+  ];
+  const at = steps.findIndex(([done]) => !done);
+  put($('start'), h('h2', {}, 'Ready for the first event'), h('ol', { class: 'begin' }, steps.map(([done, title, text, href, action], n) => h('li', { class: 'step' }, h('span', { class: `mark ${done ? 'good' : n === at ? 'info' : ''}` }, done ? icon('check') : String(n + 1)), h('div', {}, h('h3', {}, title), !done && h('p', { class: 'soft' }, text), !done && h('div', {}, h('a', { class: `btn small ${n === at ? 'primary' : ''}`, href }, action)))))));
+  $('start').hidden = false;
+};
 const drawAlerts = (alerts) => {
   const shown = alerts || [];
   $('alerts').hidden = !shown.length;
@@ -95,6 +115,7 @@ const refresh = async () => {
     drawLanes(found.lanes);
     drawCodes(found.codes);
     drawAlerts(found.alerts);
+    await drawStart(found);
   } catch (error) {
     $('alerts').hidden = false;
     $('alerts').dataset.key = '';

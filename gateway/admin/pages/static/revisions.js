@@ -20,7 +20,7 @@ const back = guard(async (row) => {
 const card = (row) => {
   const body = h('div', { class: 'stack' });
   let asked = false;
-  return h('article', { class: 'card stack tight' },
+  return h('article', { class: 'revision' },
     h('div', { class: 'row apart top' }, h('div', { class: 'grow' }, h('h2', {}, row.summary || 'Change'), h('p', { class: 'small soft row' }, time(row.at), h('span', {}, `by ${row.actor || 'unknown'}`), h('code', {}, `#${row.id}`), row.current && chip('in force', 'good'))), !row.current && mayEdit() && button('Roll back to this', { kind: 'small', sign: 'revisions', edit: true, on: () => back(row) })),
     h('details', { on: { toggle: async (event) => {
       if (!event.target.open || asked) return;
@@ -35,7 +35,7 @@ const card = (row) => {
 };
 const draw = async () => {
   const facts = await settings().catch(() => ({}));
-  put($('list'), items.length ? [items.map(card), next && h('div', {}, button('Show older', { on: guard(() => load(true)) }))] : h('div', { class: 'card' }, facts.catalogue?.writable === false ? empty('lock', 'Changes are made in the configuration file', 'Set catalog.path to a writable folder, and every change made here becomes a revision with its author.') : empty('revisions', 'No change yet', 'The first integration, mapping or pipeline you save here becomes the first revision.', h('a', { class: 'btn', href: '/integrations' }, 'Go to integrations'))));
+  put($('list'), items.length ? [h('section', { class: 'card flush', 'aria-label': 'Revisions' }, items.map(card)), next && h('div', {}, button('Show older', { on: guard(() => load(true)) }))] : h('div', { class: 'card' }, facts.catalogue?.writable === false ? empty('lock', 'Changes are made in the configuration file', 'Set catalog.path to a writable folder, and every change made here becomes a revision with its author.') : empty('revisions', 'No change yet', 'The first integration, mapping or pipeline you save here becomes the first revision.', h('a', { class: 'btn', href: '/integrations' }, 'Go to integrations'))));
 };
 const load = async (further = false) => {
   try {
