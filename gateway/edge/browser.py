@@ -150,11 +150,17 @@ class BrowserSide:
         request = self._request_signals(head, jar)
         visitor: Visitor | None = None
         loudest: Decision | None = None
+        latest: Decision | None = None
+        said: dict[str, bool] | None = None
+        mode = ""
         gate = self._gate
 
         def decide(event: Event) -> Decision:
-            nonlocal loudest
-            decision = gate.decide(event.consent, event.consent_mode, request)
+            nonlocal loudest, latest, said, mode
+            if latest is not None and event.consent == said and event.consent_mode == mode:
+                return latest  # as of the event before: a page's events mostly say the same
+            said, mode = event.consent, event.consent_mode
+            decision = latest = gate.decide(said, mode, request)
             if decision is not loudest and (loudest is None or _louder(decision, loudest)):
                 loudest = decision
             return decision
@@ -201,7 +207,11 @@ class BrowserSide:
         for event in events:
             refresh = refresh or event.type == "page"
             given = event.ttclid
-            ttclid = click_id.in_url(event.page.get("url", "")) or (given if given and click_id.valid(given) else "") or ttclid
+            ttclid = (
+                (visitor.click(url) if (url := event.page.get("url", "")) else "")
+                or (given if given and click_id.valid(given) else "")
+                or ttclid
+            )
         return self._visitors.lines(jar, visitor, pipeline, decision, ttclid or click_id.in_url(visitor.referer), refresh=refresh)
 
     @staticmethod

@@ -70,6 +70,7 @@ class Intake:
         policy = bots_policy or pipeline.bots
         accepted_events = filtered_events = 0
         last = Reason.NONE
+        anonymous = who = ""
         if events:
             self._metrics.received(pipeline.id, events[0].wire.value, len(events))
         for at, event in enumerate(events):
@@ -101,7 +102,9 @@ class Intake:
                     self._metrics.outcome(Outcome.FILTERED, Reason.BOT, pipeline=pipeline.id, integration=integration.id)
                 filtered_events += 1
                 continue
-            who = owner(event.anonymous_id or visitor.anonymous_id)
+            # A request's events are mostly one visitor's: hashed once.
+            if anonymous != (named := event.anonymous_id or visitor.anonymous_id):
+                anonymous, who = named, owner(named)
             before = len(records)
             try:
                 sealed = pipeline.sealer.seal(

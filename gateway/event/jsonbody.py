@@ -13,6 +13,7 @@ from gateway.outcome import Reason
 
 MAX_DEPTH = 32
 _BOM = b"\xef\xbb\xbf"
+_NO_MARKS = bytes(set(range(256)) - set(b'{}[]"'))
 
 
 def load(body: bytes) -> Any:
@@ -28,9 +29,29 @@ def load(body: bytes) -> Any:
             ) from None
         raise BadInput(Reason.INVALID_JSON, f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     # Counting brackets is cheaper than walking, and nearly every body has fewer than the limit. Deleting finds them by memchr: a quarter of count()'s time.
-    if 2 * len(body) - len(body.replace(b"{", b"")) - len(body.replace(b"[", b"")) > MAX_DEPTH and _too_deep(document):
+    if (
+        2 * len(body) - len(body.replace(b"{", b"")) - len(body.replace(b"[", b"")) > MAX_DEPTH
+        and not _shallow(body)
+        and _too_deep(document)
+    ):
         raise BadInput(Reason.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")
     return document
+
+
+def _shallow(body: bytes) -> bool:
+    """Certainly not too deep; False = walk it. A batch's brackets are many and cancel out within a few rounds, at a tenth of a walk's cost.
+
+    Without backslashes quotes strictly open and close. If removing neighbouring pairs once leaves none, no bracket stood within a string, and what is left is the
+    document's own nesting. A round removes at most two levels of it.
+    """
+    if b"\\" in body:
+        return False
+    marks = body.translate(None, _NO_MARKS).replace(b'""', b"")
+    for _ in range(MAX_DEPTH // 2):
+        if not marks:
+            return True
+        marks = marks.replace(b"{}", b"").replace(b"[]", b"")
+    return not marks
 
 
 def _too_deep(document: Any) -> bool:

@@ -43,6 +43,13 @@ class Visitor:
     referer: str = ""
     host: str = ""
     scheme: str = "https"
+    _clicked: tuple[str, str] = ("", "")
+
+    def click(self, url: str) -> str:
+        """The click id in ``url``, ``''`` if none. The last one is remembered: a request's events mostly share their page."""
+        if url != self._clicked[0]:
+            self._clicked = url, click_id.in_url(url)
+        return self._clicked[1]
 
 
 class UserRule(NamedTuple):
@@ -101,7 +108,9 @@ class Sealer:
         if not page.get("url"):
             self._page_url(page, visitor, findings)
         url, referrer = page.get("url", ""), page.get("referrer", "")
-        if ttclid := click_id.resolve(url, event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host):
+        if ttclid := visitor.click(url) or click_id.resolve(
+            "", event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host
+        ):
             user["ttclid"] = ttclid
         ttp = visitor.ttp or event.ttp
         if ttp and browser_id.valid(ttp):

@@ -2,6 +2,8 @@
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import BadInput
 from gateway.event import jsonbody
@@ -69,3 +71,31 @@ def test_what_is_accepted_can_be_written_again() -> None:
     huge = jsonbody.load(b'[123456789012345678901234567890, 18446744073709551615, -9223372036854775808, {"a":1,"a":2}]')
     assert orjson.loads(orjson.dumps(huge)) == huge
     assert huge[3] == {"a": 2}
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
+
+
+TEXTS = st.sampled_from(["]", "[", "}{", "][", '"', "\\", "a", '"]"'])
+DOCUMENTS = st.recursive(
+    TEXTS | st.integers(0, 9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+@given(DOCUMENTS, st.integers(0, 40), st.lists(TEXTS, max_size=3), st.booleans())
+def test_brackets_in_texts_hide_no_depth(core: object, levels: int, texts: list[str], objects: bool):
+    document = core
+    for _ in range(levels):
+        document = {"[": [*texts, document, *texts]} if objects else [*texts, document, *texts]
+    body = orjson.dumps(document)
+    if jsonbody._shallow(body):
+        assert _depth(document) <= jsonbody.MAX_DEPTH
+
+
+def test_a_full_batch_is_told_shallow_without_a_walk():
+    assert jsonbody._shallow(orjson.dumps({"batch": [{"properties": {"contents": [{"a": "]"[:0]}] * 3}}] * 100}))
+    hidden = "[" + '"]",[' * 40 + '"["' + '],"["' * 40 + "]"
+    assert not jsonbody._shallow(hidden.encode())
