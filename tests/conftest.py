@@ -9,7 +9,11 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from gateway.event import fields
 
-_TOOLS = {"browser": ("chromium", "apt-get install chromium")}
+_TOOLS = {
+    "browser": ("chromium", "apt-get install chromium"),
+    "node": ("node", "apt-get install nodejs"),
+    "nginx": ("nginx", "apt-get install nginx"),
+}
 _disabled: dict[str, int] = {}
 
 

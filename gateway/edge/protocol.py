@@ -353,8 +353,8 @@ class EdgeProtocol(ClientLine):
                 self._read(True)
                 self._account()
             self._advance(held)
-            if self._fin and self._phase <= HEAD and not self._blocked:
-                self.close()  # everything that came before the client's end has been answered
+            if self._fin and self._phase <= BODY and not self._blocked:
+                self.close()  # all that was complete before the client's end has been answered; the rest never comes
 
     # -- pass-through
 
@@ -421,6 +421,8 @@ class EdgeProtocol(ClientLine):
         early, self._held = tail + self._held, b""
         if early:
             tunnel.from_client(early)
+        if self._fin:
+            self.close()  # as in a tunnel that stood already: who ends its side ends the tunnel
 
     # -- what waits in memory
 

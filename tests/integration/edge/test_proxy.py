@@ -360,3 +360,12 @@ async def test_request_ids_and_trace_context_reach_the_app_as_they_came() -> Non
         await wire.answer()
         assert b"trace" not in origin.heads[1].lower()
         assert b"request-id" not in origin.heads[1].lower()
+
+
+@pytest.mark.parametrize("rest", [b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", b"GET /b HT"])
+async def test_a_request_that_the_clients_end_cut_off_ends_the_connection(rest: bytes) -> None:
+    async with site(replies(OK)) as (running, _origin):
+        wire = await running.connect()
+        await wire.send(b"GET /a HTTP/1.1\r\n" + H + b"\r\n" + rest)
+        wire.end()
+        assert await wire.rest() == OK

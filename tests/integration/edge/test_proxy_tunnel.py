@@ -136,3 +136,13 @@ async def test_a_reader_that_stops_stops_the_app() -> None:
             await asyncio.sleep(0.2)
         assert sent < 32 << 20
         wire.close()
+
+
+async def test_a_client_that_ended_its_side_before_the_101_holds_no_tunnel() -> None:
+    async with site(echo) as (edge, origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE + b"\x81early")
+        wire.end()
+        assert (await wire.rest()).startswith(b"HTTP/1.1 101 ")
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+        assert edge.listener.counts()["tunnels"] == 0
