@@ -103,6 +103,8 @@ const drawAlerts = (alerts) => {
   put($('alerts'), shown.map((alert) => banner(alert.severity === 'critical' ? 'bad' : 'warn', alert.title, alert.cure, alert.link && h('a', { class: 'btn small', href: alert.link }, 'Open'))));
 };
 
+// Seen only with their first values: alerts on top would push them down otherwise.
+const shown = () => $('main').classList.remove('awaiting');
 const refresh = async () => {
   const asked = span;
   try {
@@ -116,10 +118,12 @@ const refresh = async () => {
     drawCodes(found.codes);
     drawAlerts(found.alerts);
     await drawStart(found);
+    shown();
   } catch (error) {
     $('alerts').hidden = false;
     $('alerts').dataset.key = '';
     put($('alerts'), banner('bad', 'The numbers cannot be read', error.message));
+    shown();
   }
 };
 const mark = () => { for (const choice of $('window').children) choice.setAttribute('aria-pressed', String(choice.dataset.window === span)); };

@@ -11,11 +11,13 @@ import { part, session } from './shell.js';
 const FIELDS = ['id', 'key', 'domains', 'integrations', 'default_region', 'rate_limit', 'bots', 'server_consent', 'labels'];
 const random = () => [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => (byte % 36).toString(36)).join('');
 const name = location.pathname === '/pipelines/new' ? '' : part(1);
+const copied = new URLSearchParams(location.search).get('from');
 let entry = { domains: [], integrations: [], default_region: '', rate_limit: 1000, bots: 'drop', server_consent: 'required' };
 let etag = '';
 let catalogue = {};
 let integrations = [];
 
+const mine = () => Object.fromEntries([...FIELDS.filter((each) => entry[each] !== undefined).map((each) => [each, entry[each]]), ...(entry.has_secret ? [['secret', '${file:/path/to/secret}']] : [])]);
 const helpOf = (key) => prose((catalogue.fields?.pipeline || []).find((each) => each.name === key)?.help || '');
 const form = () => {
   const locked = Boolean(entry.declared) || !mayEdit();
@@ -68,11 +70,16 @@ const form = () => {
 const tag = () => h('section', { class: 'card stack', id: 'tag', 'aria-labelledby': 'h-tag' }, h('div', { class: 'row apart' }, h('div', {}, h('h2', { id: 'h-tag' }, 'Tag to paste'), h('p', { class: 'help' }, 'Into the head of every page of the site. It is served from the site’s own domain.')), entry.snippet && copyButton(entry.snippet, 'Copy tag')),
   entry.snippet ? code(entry.snippet, { name: 'tag', wrap: true }) : h('p', { class: 'soft' }, 'The gateway gives none for this pipeline.'),
   entry.csp && h('details', {}, h('summary', {}, 'If the site has a Content-Security-Policy'), code(entry.csp, { name: 'CSP lines', wrap: true })),
-  entry.noscript && h('details', {}, h('summary', {}, 'For visitors without JavaScript'), code(entry.noscript, { name: 'no-script tag', wrap: true })));
+  entry.noscript && h('details', {}, h('summary', {}, 'For visitors without JavaScript'), code(entry.noscript, { name: 'no-script tag', wrap: true })),
+  h('details', {}, h('summary', {}, 'As lines of the configuration file'), h('p', { class: 'help' }, 'Below pipelines: – JSON is YAML as well.'), code(`- ${JSON.stringify(mine(), null, 2).replaceAll('\n', '\n  ')}`, { name: 'YAML' })));
 
 const load = async () => {
   try {
     await session.catch(() => {});
+    if (copied && !name) {
+      const { id: _, key: __, declared: ___, has_secret: ____, ...rest } = await get(`pipelines/${id(copied)}`);
+      entry = rest;
+    }
     if (name) {
       const found = await read(`pipelines/${id(name)}`);
       etag = found.etag;
@@ -80,8 +87,8 @@ const load = async () => {
       put($('title'), entry.id);
       document.title = `${entry.id} · ttgateway`;
       put($('lead'), `${short(entry.received_1h || 0)} events in the last hour, at most ${count(entry.rate_limit)} a second`);
-      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'It is read-only here; change the file.'), consentWarning(entry));
-      put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), !entry.declared && menu('More actions', [['Remove', 'trash', async () => {
+      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'It is read-only here. Duplicate it to edit a copy, or change the file; its lines are below.', mayEdit() && h('a', { class: 'btn small', 'data-edit': true, href: `/pipelines/new?from=${encodeURIComponent(name)}` }, 'Duplicate to edit')), consentWarning(entry));
+      put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), menu('More actions', [['Duplicate', 'copy', () => location.assign(`/pipelines/new?from=${encodeURIComponent(name)}`), { edit: true }], !entry.declared && ['Remove', 'trash', async () => {
         if (!await confirm(`Remove ${name}?`, 'Requests with its key are answered 401 from then on. The revision can be rolled back.', { action: 'Remove', danger: true, typed: name })) return;
         await remove(`pipelines/${id(name)}`, etag);
         location.assign('/pipelines');
