@@ -302,8 +302,8 @@ class AppConnection(asyncio.Protocol):
 
 def _head_end(data: bytes, start: int) -> int:
     """Where the body begins, 0 if the head is not complete. Lines may end in LF alone: old apps do that, and llhttp lets them."""
-    end = data.find(b"\r\n\r\n", start) + 4
-    bare = data.find(b"\n\n", start, end if end > 3 else len(data)) + 2
+    end = data.find(b"\n\r\n", start) + 3
+    bare = data.find(b"\n\n", start, end if end > 2 else len(data)) + 2
     if bare > 1:
         return bare
-    return end if end > 3 else 0
+    return end if end > 2 else 0

@@ -17,6 +17,8 @@ LINGER_S = 2.0
 FIN_GRACE_S = 0.95
 """How long a client that has ended its side is believed to wait for the answer; a client that is gone looks the same, and the
 app is to know within a second."""
+FIN_QUIET_S = 5.0
+"""After that, how long such a client is believed while its answer, begun, does not go on: one that is gone sends no sign of it."""
 QUIET_S = 1.0
 """A drain closes connections that have been idle for this long: a younger one may have its next request on the way."""
 MIN_PROGRESS_BYTES = 1024

@@ -9,7 +9,7 @@ import struct
 
 from gateway.edge.context import Context
 from gateway.edge.faults import Fault
-from gateway.edge.limits import FIN_GRACE_S, QUIET_S, Overdue, Phase
+from gateway.edge.limits import FIN_GRACE_S, FIN_QUIET_S, QUIET_S, Overdue, Phase
 from gateway.edge.proxy import Exchange
 from gateway.edge.tunnel import Tunnel
 
@@ -23,6 +23,7 @@ class ClientLine(asyncio.Protocol):
     """Half of a connection of the edge listener: the half that needs no parser."""
 
     __slots__ = (
+        "_believed",
         "_blocked",
         "_context",
         "_exchange",
@@ -60,6 +61,8 @@ class ClientLine(asyncio.Protocol):
         self._upload_paused = False
         self._fin = False
         """The client has ended its own side."""
+        self._believed = False
+        """It has been sent something since, so it may still be reading."""
         self._sent = False
         """Something was written since."""
 
@@ -182,8 +185,20 @@ class ClientLine(asyncio.Protocol):
 
     def _still_there(self) -> None:
         """A second after the client ended its side: gone, unless it has been sent something and did not protest."""
-        if self._phase == ANSWER and (not self._sent or self._tcp_closed()):
+        if self._phase != ANSWER:
+            return
+        if not self._sent or self._tcp_closed():
             self._reset()
+        self._believed = True
+
+    def _left(self, now: float) -> bool:
+        """Whether a client that ended its side turns out to be gone: by a reset, or since nothing is sent that could provoke one."""
+        if self._tcp_closed():
+            return True
+        if self._sent or not self._believed:
+            self._sent = self._sent and not self._believed
+            self._since = now
+        return now - self._since > FIN_QUIET_S
 
     def _tcp_closed(self) -> bool:
         sock = self._transport.get_extra_info("socket") if self._transport is not None else None
@@ -218,7 +233,7 @@ class ClientLine(asyncio.Protocol):
             elif now - since > self._context.patience.stalled_s:
                 self._reset()
             return
-        if self._fin and self._tcp_closed():
+        if self._fin and self._left(now):
             self._reset()
         elif phase == TUNNEL:
             if self._tunnel is not None and self._tunnel.overdue(now):

@@ -198,7 +198,8 @@ class EdgeProtocol(ClientLine):
             message.method, target.encode("ascii"), path, query, fields, message.raw_headers, message.version
         )
         self._http10 = not message.version[1]
-        self._keep = not message.should_close and not context.draining
+        # behind an Upgrade the parser stops, whoever answers it: what follows is read by a tunnel or not at all
+        self._keep = not message.should_close and not message.upgrade and not context.draining
         self._payload = payload
         complete = payload.is_eof()
         self._gathered = 0
@@ -360,8 +361,6 @@ class EdgeProtocol(ClientLine):
 
     def _pass_on(self, message: Any, head: Head, upstream: Upstream, complete: bool) -> None:
         websocket = message.upgrade and head.version[1] == 1 and head.headers.get(_UPGRADE, "").lower() == "websocket"
-        if message.upgrade and not websocket:
-            self._keep = False  # the parser stops at an upgrade; the declined one ends the connection
         exchange = self._exchange = Exchange(
             self, self._context, upstream, head, self._who, chunked=bool(message.chunked), websocket=websocket
         )

@@ -435,3 +435,37 @@ async def test_fewer_files_than_connections_is_said_at_the_start(
         assert (await (await running.connect()).rest()).startswith(b"HTTP/1.1 503 ")
         await first.send(b"GET /gw/x HTTP/1.1\r\n" + H + b"\r\n")
         assert (await first.answer())[1] == b"/gw/x:0"
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\n\r\n", b"\n\n", b"\r\n\n"])
+async def test_an_old_apps_line_ends_do_not_move_the_body(end: bytes) -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4" + end + b"\n\n\r\n")
+
+    async with site(play) as (running, _origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        assert (await wire.answer())[1] == b"\n\n\r\n"
+
+
+async def test_a_client_that_ended_its_side_and_left_a_silent_stream_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends nothing that would say so; while events come it is believed, without them not for long."""
+    monkeypatch.setattr("gateway.edge.line.FIN_GRACE_S", 0.2)
+    monkeypatch.setattr("gateway.edge.line.FIN_QUIET_S", 0.6)
+
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(12):
+            await seen.send(b"1\r\nx\r\n")
+            await asyncio.sleep(0.1)
+        await seen.until_gone()
+
+    async with site(play, limits={"body_progress": 0.4}) as (running, origin):
+        wire = await running.connect()
+        await wire.send(GET)
+        wire.end()
+        await wire.head()
+        assert await wire.exactly(12 * 6) == b"1\r\nx\r\n" * 12
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)

@@ -146,3 +146,13 @@ async def test_a_client_that_ended_its_side_before_the_101_holds_no_tunnel() -> 
         assert (await wire.rest()).startswith(b"HTTP/1.1 101 ")
         await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
         assert edge.listener.counts()["tunnels"] == 0
+
+
+@pytest.mark.parametrize("path", [b"/gw/e", b"/gw"])
+async def test_behind_an_upgrade_that_we_answer_ourselves_nothing_is_read(path: bytes) -> None:
+    """The parser stops there: to go on would mean to begin in the middle of somebody's bytes."""
+    async with site(echo) as (edge, origin):
+        answer = await edge.ask(UPGRADE.replace(b"/ws", path) + b"GET /swallowed HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nConnection: close\r\n" in answer
+        assert origin.heads == []
