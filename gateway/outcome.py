@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of an event for one integration. The first four are decided at the edge, the others later."""
+    """What became of an event for one integration. The first four and a repeated event_id are decided at the edge, the others later."""
 
     ACCEPTED = "accepted"
     """Durable: the request was answered 2xx after the commit."""
@@ -90,6 +90,7 @@ class Reason(StrEnum):
     INVALID_EVENT = "invalid_event"
     UNDECODABLE = "undecodable"
     TOO_OLD = "too_old"
+    REPEATED = "repeated"
     DUPLICATE = "duplicate"
     DUPLICATE_ORDER = "duplicate_order"
     WITHDRAWN = "withdrawn"
@@ -142,6 +143,7 @@ WORDS: dict[Reason, str] = {
     Reason.INVALID_EVENT: "The event cannot be turned into a data item.",
     Reason.UNDECODABLE: "The stored event cannot be read.",
     Reason.TOO_OLD: "Older than the age limit.",
+    Reason.REPEATED: "The same event with the same event_id was accepted for this integration within the last 48 hours.",
     Reason.DUPLICATE: "TikTok had it already.",
     Reason.DUPLICATE_ORDER: "The order had been sent already.",
     Reason.WITHDRAWN: "The visitor withdrew consent.",

@@ -1,6 +1,6 @@
 """From parsed events to durable records (pure but for the injected clock, entropy and spool).
 
-Law: total – every event gets exactly one outcome for every integration it is meant for: accepted (when its commit is known), filtered, or refused. An event is
+Law: total – every event gets exactly one outcome for every integration it is meant for: accepted (when its commit is known), filtered, deduplicated, or refused. An event is
 sealed at most once and only if somebody may have it; integrations without ``user.*`` mappings of their own share one payload.
 """
 
@@ -12,11 +12,12 @@ import orjson
 
 from gateway.catalog.runtime import Integration, Pipeline
 from gateway.consent.gate import Decision
-from gateway.edge import bots
+from gateway.edge import bots, recent
 from gateway.errors import SpoolUnavailable
 from gateway.event.model import Event, Rejection
 from gateway.identity.seal import Visitor, owner
 from gateway.lane import Lane
+from gateway.mapping.names import canonical
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import NewRecord, Spool
 from gateway.telemetry.metrics import Metrics
@@ -38,6 +39,8 @@ class Taken(NamedTuple):
     """Events that turned out to be unusable only while being sealed."""
     reason: Reason
     """Why the last filtered event was filtered, for a log or an explanation."""
+    keys: dict[int, None]
+    """By which the events are recognised, should they come again; those without an event id of their own are not."""
 
 
 class Intake:
@@ -50,8 +53,10 @@ class Intake:
         self._entropy = entropy
         self._group: asyncio.Future[None] | None = None
         self._tally: dict[tuple[str, str], int] = {}
+        self._keys: list[int] = []
+        self._recent = recent.Recent()
 
-    def take(  # noqa: PLR0915 - the whole way of one event on one page; split, its outcomes could not be seen to be total
+    def take(  # noqa: C901, PLR0915 - the whole way of one event on one page; split, its outcomes could not be seen to be total
         self,
         pipeline: Pipeline,
         events: list[Event],
@@ -64,6 +69,7 @@ class Intake:
         """Turn ``events`` into records. ``visit`` gives the visitor of an event that will be sealed."""
         records: list[NewRecord] = []
         accepted: list[tuple[str, str]] = []
+        keys: dict[int, None] = {}
         rejected: list[Rejection] = []
         received = self._now()
         candidates = pipeline.integrations if integrations is None else integrations
@@ -105,7 +111,9 @@ class Intake:
             # A request's events are mostly one visitor's: hashed once.
             if anonymous != (named := event.anonymous_id or visitor.anonymous_id):
                 anonymous, who = named, owner(named)
-            before = len(records)
+            before, known = len(records), len(keys)
+            repeated: list[Integration] | None = None
+            name = canonical(event.name) if event.event_id else ""
             try:
                 sealed = pipeline.sealer.seal(
                     event,
@@ -121,23 +129,39 @@ class Intake:
                     sealed["flags"] = ["bot"]
                 shared = orjson.dumps(sealed)
                 for integration in willing:
+                    lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
+                    if event.event_id:
+                        key = recent.key(lane, name, event.event_id)
+                        if key in keys or self._recent.holds(key):
+                            repeated = [*(repeated or ()), integration]
+                            continue
+                        keys[key] = None
                     payload = shared
                     if integration.program.has_user_rules:
                         rules = integration.program.user_rules(event.wire.value, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
-                    lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
                     records.append(NewRecord(lane, who, received, payload))
             except (orjson.JSONEncodeError, RecursionError):
                 # Serialised before it is acknowledged: what cannot be written cannot be accepted, by none of them.
                 del records[before:]
+                for key in list(keys)[known:]:
+                    del keys[key]
                 rejected.append(Rejection(at, Reason.WRONG_SHAPE, "the event holds a value that cannot be stored"))
                 for integration in willing:
                     self._metrics.outcome(Outcome.REJECTED, Reason.WRONG_SHAPE, pipeline=pipeline.id, integration=integration.id)
                 continue
+            if repeated is not None:
+                willing = self._without(pipeline, willing, repeated)
             accepted += [(pipeline.id, integration.id) for integration in willing]
             accepted_events += 1
-        return Taken(records, accepted, accepted_events, filtered_events, rejected, last)
+        return Taken(records, accepted, accepted_events, filtered_events, rejected, last, keys)
+
+    def _without(self, pipeline: Pipeline, willing: list[Integration], repeated: list[Integration]) -> list[Integration]:
+        """Count the repetitions. The sender is told of success all the same: what it wants to be there is there."""
+        for integration in repeated:
+            self._metrics.outcome(Outcome.DEDUPLICATED, Reason.REPEATED, pipeline=pipeline.id, integration=integration.id)
+        return [integration for integration in willing if integration not in repeated]
 
     def put(self, taken: Taken) -> "asyncio.Future[None]":
         """Make the records durable; outcomes are counted when the commit is known. Raises SpoolUnavailable at once where it is certain."""
@@ -154,14 +178,16 @@ class Intake:
         if future is not self._group:
             self._group = future
             tally: dict[tuple[str, str], int] = {}
-            self._tally = tally
-            future.add_done_callback(lambda done: self._counted(done, tally))
+            keys: list[int] = []
+            self._tally, self._keys = tally, keys
+            future.add_done_callback(lambda done: self._counted(done, tally, keys))
+        self._keys += taken.keys
         tally = self._tally
         for pair in taken.accepted:
             tally[pair] = tally.get(pair, 0) + 1
         return future
 
-    def _counted(self, future: "asyncio.Future[None]", tally: dict[tuple[str, str], int]) -> None:
+    def _counted(self, future: "asyncio.Future[None]", tally: dict[tuple[str, str], int], keys: list[int]) -> None:
         if self._group is future:
             self._group = None
         outcome, reason = Outcome.ACCEPTED, Reason.NONE
@@ -170,6 +196,9 @@ class Intake:
         elif (error := future.exception()) is not None:
             outcome = Outcome.REFUSED
             reason = error.reason if isinstance(error, SpoolUnavailable) else Reason.SPOOL_UNAVAILABLE
+        else:
+            # Only now: what failed to become durable is sent again, and must not be taken for a repetition then.
+            self._recent.enter(keys, self._now())
         for (pipeline, integration), n in tally.items():
             self._metrics.outcome(outcome, reason, pipeline=pipeline, integration=integration, n=n)
 

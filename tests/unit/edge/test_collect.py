@@ -72,7 +72,7 @@ async def test_the_pixels_wire(path: str) -> None:
     hit = {"event": "AddToCart", "event_id": "e", "context": {"pixel": {"code": "C4ABC"}, **event()["context"]}, "properties": {}}
     reply = await desk.post(path, hit)
     assert (reply.status, reply.json["accepted"]) == (200, 1)
-    message = base64.urlsafe_b64encode(orjson.dumps(hit)).decode().rstrip("=")
+    message = base64.urlsafe_b64encode(orjson.dumps({**hit, "event_id": "f"})).decode().rstrip("=")
     reply = await desk.send("GET", f"{path}?analytics_message={message}")
     assert (reply.status, reply.json["accepted"]) == (200, 1)
     assert [sealed["wire"] for sealed in await desk.sealed()] == ["pixel", "pixel"]
@@ -193,7 +193,15 @@ async def test_other_encodings(encoding: str) -> None:
 async def test_one_bad_event_does_not_spoil_its_neighbours() -> None:
     desk = Desk()
     reply = await desk.post(
-        "e", [event(), 5, {"event": ""}, event(context={"consent": {"marketing": False}}), event(timestamp="soon"), event()]
+        "e",
+        [
+            event(),
+            5,
+            {"event": ""},
+            event(context={"consent": {"marketing": False}}),
+            event(timestamp="soon"),
+            event(messageId="m-2"),
+        ],
     )
     assert reply.status == 200
     assert (reply.json["accepted"], reply.json["filtered"]) == (2, 1)
@@ -318,7 +326,12 @@ async def test_a_named_pixel_goes_to_its_integrations_only() -> None:
     )
     named = event(context={**event()["context"], "pixel": {"code": "C4DEF"}})
     stray = event(context={**event()["context"], "pixel": {"code": "C4XYZ"}})
-    assert (await desk.post("e", [named, stray, event()])).json == {"success": True, "accepted": 2, "filtered": 1, "rejected": []}
+    assert (await desk.post("e", [named, stray, event(messageId="m-2")])).json == {
+        "success": True,
+        "accepted": 2,
+        "filtered": 1,
+        "rejected": [],
+    }
     assert desk.outcomes() == {
         ("shop", "second", "accepted", ""): 2,
         ("shop", "tt", "accepted", ""): 1,
@@ -393,7 +406,7 @@ async def test_an_address_is_limited_before_its_pipeline() -> None:
     assert (reply.status, reply.reason, reply.one("Retry-After")) == (429, "rate_limited", "1")
     desk.now += 1
     assert (await desk.send("POST", "v1/t", event(), client=one)).status == 200
-    assert desk.fates() == {("accepted", ""): 4, ("refused", "rate_limited"): 2}
+    assert desk.fates() == {("accepted", ""): 1, ("deduplicated", "repeated"): 3, ("refused", "rate_limited"): 2}
 
 
 async def test_a_pipeline_is_limited_over_all_addresses() -> None:
@@ -404,7 +417,7 @@ async def test_a_pipeline_is_limited_over_all_addresses() -> None:
 
 async def test_batches_count_by_their_events() -> None:
     desk = Desk(pipelines=[{**PIPELINE, "rate_limit": 40}])
-    assert (await desk.post("e", [event()] * 10)).status == 200
+    assert (await desk.post("e", [event(messageId=f"m-{n}") for n in range(10)])).status == 200
     assert (await desk.post("e", [event()])).status == 429
     assert (await desk.send("GET", "px?consent=1")).status == 429
     assert (await desk.post("v1/c", {"consent": {"marketing": True}})).status == 429
@@ -471,8 +484,9 @@ async def test_what_shares_a_commit_is_counted_once_each() -> None:
 
     spool = Grouping()
     desk = Desk(spool=spool)
-    for _ in range(3):
-        desk.collector.handle(desk.request("POST", "/gw/e", {}), orjson.dumps([event(), event()]), desk.client())
+    for n in range(3):
+        two = [event(messageId=f"{n}.1"), event(messageId=f"{n}.2")]
+        desk.collector.handle(desk.request("POST", "/gw/e", {}), orjson.dumps(two), desk.client())
     assert desk.fates() == {}
     assert spool.shared is not None
     spool.shared.set_result(None)

@@ -1,0 +1,158 @@
+"""What comes again within the window is recognised, memory stays what it is, and a failed commit teaches nothing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from collect_desk import INTEGRATION, PIPELINE, Desk, FailingCommits, event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.edge import recent
+from gateway.edge.recent import WINDOW_S, Recent
+from gateway.errors import SpoolUnavailable
+from gateway.outcome import Reason
+
+DAY = 86400.0
+
+
+def test_what_was_entered_is_held() -> None:
+    memory = Recent(64)
+    memory.enter([1, 65, 129, 3], 0.0)  # the first three want the same place
+    assert [memory.holds(key) for key in (1, 65, 129, 3, 2, 193)] == [True, True, True, True, False, False]
+
+
+@given(st.lists(st.integers(1, 2**64 - 1) | st.integers(0, 20).map(lambda n: n * 64 + 1), max_size=40, unique=True))
+def test_it_agrees_with_a_set(keys: list[int]) -> None:
+    memory = Recent(64)
+    memory.enter(keys[::2], 0.0)
+    assert [key for key in keys if memory.holds(key)] == keys[::2]
+
+
+def test_the_window_is_at_least_two_days_and_at_most_four() -> None:
+    memory = Recent(64)
+    memory.enter([1], 0.0)
+    memory.enter([2], WINDOW_S - 1)
+    memory.enter([3], WINDOW_S + 1)
+    assert all(memory.holds(key) for key in (1, 2, 3))
+    memory.enter([4], 2 * WINDOW_S + 2)
+    assert [memory.holds(key) for key in (1, 2, 3, 4)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("jump", [-DAY, DAY])
+def test_a_clock_that_jumps_a_day_forgets_nothing(jump: float) -> None:
+    memory = Recent(64)
+    memory.enter([1], 10 * DAY)
+    memory.enter([2], 10 * DAY + jump)
+    assert memory.holds(1)
+    assert memory.holds(2)
+
+
+def test_a_flood_shrinks_the_window_and_not_the_room() -> None:
+    memory = Recent(64)
+    memory.enter(range(1, 1001), 0.0)
+    held = [key for key in range(1, 1001) if memory.holds(key)]
+    assert held == list(range(held[0], 1001))
+    assert 44 <= len(held) <= 2 * 44
+    assert len(memory._young) == 64
+    assert memory._old is not None
+    assert len(memory._old) == 64
+
+
+def test_both_tables_are_within_16_mib() -> None:
+    memory = Recent()
+    memory._turn(0.0)
+    assert memory._old is not None
+    assert memory._young.nbytes + memory._old.nbytes == 16 << 20
+
+
+def test_keys_are_64_bits_and_never_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = recent.key("tt", "ordercompleted", "1")
+    assert 0 < found < 1 << 64
+    assert (
+        recent.key("tt", "ordercompleted", "2")
+        != found
+        != recent.key("tt", "addtocart", "1")
+        != recent.key("tt2", "ordercompleted", "1")
+    )
+    monkeypatch.setattr(recent, "hash", lambda _: 0, raising=False)
+    assert recent.key("tt", "ordercompleted", "1") == 1
+
+
+# -- at the edge
+
+
+@pytest.mark.parametrize("name", ["Order Completed", "order_completed", "orderCompleted"])
+async def test_the_same_event_id_is_accepted_once_and_the_sender_succeeds(name: str) -> None:
+    desk = Desk()
+    assert (await desk.post("v1/t", event())).status == 200
+    reply = await desk.post("e", event(name))
+    assert (reply.status, reply.json["accepted"], reply.json["rejected"]) == (200, 1, [])
+    assert not reply.deferred
+    assert len(await desk.sealed()) == 1
+    assert desk.outcomes() == {("shop", "tt", "accepted", ""): 1, ("shop", "tt", "deduplicated", "repeated"): 1}
+
+
+async def test_within_one_request_too() -> None:
+    desk = Desk()
+    assert (await desk.post("e", [event(), event(), event(messageId="m-2")])).json["accepted"] == 3
+    assert [sealed["event_id"] for sealed in await desk.sealed()] == ["m-1", "m-2"]
+    assert desk.fates() == {("accepted", ""): 2, ("deduplicated", "repeated"): 1}
+
+
+async def test_other_names_other_integrations_and_events_without_an_id_are_not_repetitions() -> None:
+    desk = Desk(
+        pipelines=[{**PIPELINE, "integrations": ["tt", "twin"]}], integrations=[INTEGRATION, {**INTEGRATION, "id": "twin"}]
+    )
+    await desk.post("e", [event(), event("Product Added"), event(messageId=None), event(messageId=None)])
+    assert desk.fates() == {("accepted", ""): 8}
+
+
+async def test_an_integration_that_has_not_had_it_gets_it() -> None:
+    twins: dict[str, Any] = {"integrations": [INTEGRATION, {**INTEGRATION, "id": "twin"}]}
+    desk = Desk(**twins)
+    await desk.post("v1/t", event())
+    desk.configure([{**PIPELINE, "integrations": ["tt", "twin"]}], twins["integrations"])
+    await desk.post("v1/t", event())
+    assert (len(await desk.sealed("tt")), len(await desk.sealed("twin"))) == (1, 1)
+    assert desk.outcomes()["shop", "tt", "deduplicated", "repeated"] == 1
+
+
+async def test_it_comes_through_again_after_the_window() -> None:
+    desk = Desk()
+    for days in (0, 1, 3, 6):
+        desk.now += days * DAY
+        await desk.post("v1/t", event(messageId="other" + str(days)))
+        await desk.post("v1/t", event())
+    assert desk.fates()["deduplicated", "repeated"] == 2
+
+
+async def test_what_failed_to_become_durable_is_no_repetition() -> None:
+    desk = Desk(spool=FailingCommits(SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "the disk failed")))
+    assert (await desk.post("v1/t", event())).status == 503
+    working = Desk().spool
+    desk.collector.spool = working
+    assert (await desk.post("v1/t", event())).status == 200
+    assert working is not None
+    assert len(await working.lease("tt", 10, 1 << 20, 0.0)) == 1
+    assert desk.fates() == {("refused", "spool_unavailable"): 1, ("accepted", ""): 1}
+
+
+async def test_a_cancelled_commit_teaches_nothing() -> None:
+    desk = Desk(spool=FailingCommits(asyncio.CancelledError()))
+    desk.collector.handle(desk.request("POST", "/gw/v1/t", {}), b'{"event":"a","messageId":"1"}', desk.client())
+    await asyncio.sleep(0)
+    assert ("deduplicated", "repeated") not in desk.fates()
+
+
+async def test_a_replayed_dead_letter_is_no_repetition() -> None:
+    """Replays go from the dead letters to the queue; they do not pass the edge."""
+    from gateway.spool.base import Death, Settlement
+
+    desk = Desk()
+    await desk.post("v1/t", event())
+    assert desk.spool is not None
+    (record,) = await desk.spool.lease("tt", 10, 1 << 20, 0.0)
+    await desk.spool.settle(Settlement(dead=[Death(record.id, Reason.TIKTOK_REJECTED)]))
+    await desk.spool.dead_replay([letter.id for letter in await desk.spool.dead_list(None, 0, 10)])
+    assert [sealed["event_id"] for sealed in await desk.sealed()] == ["m-1"]
