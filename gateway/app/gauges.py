@@ -5,6 +5,7 @@ Law: read only when somebody scrapes; a spool that does not answer leaves the la
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from gateway.catalog.runtime import Live
@@ -28,12 +29,19 @@ class Gauges:
         self._in_force_at = 0.0
         self.reload_ok = True
         self.spool: Spool | None = None
+        self._answers = False
         provide = metrics.provide
         provide(
             "spool_records",
             "Records waiting for delivery, leased ones included.",
             ("integration",),
             self._by_integration(lambda lane: lane.queued),
+        )
+        provide(
+            "spool_fates",
+            "What became of all records since the spool was made: accepted = all others + spool_records, at any moment.",
+            ("integration", "outcome", "reason"),
+            self._fates,
         )
         provide("dead_letters", "Dead letters.", ("integration",), self._by_integration(lambda lane: lane.dead))
         provide("spool_oldest_age_seconds", "Age of the oldest waiting record.", ("integration",), self._oldest)
@@ -63,10 +71,18 @@ class Gauges:
                 try:
                     self._stats = await self.spool.stats()
                 except SpoolUnavailable:
-                    self.spool = None
+                    self._answers = False
+                else:
+                    self._answers = True
 
     def _available(self) -> bool:
-        return self.spool is not None and self._stats is not None and self._stats.writable
+        return self._answers and self._stats is not None and self._stats.writable
+
+    def _fates(self) -> list[Sample]:
+        sums: Counter[tuple[str, str, str]] = Counter()
+        for (lane, outcome, reason), n in self._stats.totals.items() if self._stats else ():
+            sums[Lane.parse(lane).integration, outcome, reason] += n
+        return [Sample(key, n) for key, n in sums.items()]
 
     def _by_integration(self, read: Callable[[LaneStats], int]) -> Callable[[], list[Sample]]:
         def samples() -> list[Sample]:

@@ -332,10 +332,12 @@ class SqliteSpool:
     # --- what there is
 
     async def stats(self) -> SpoolStats:
-        """See :meth:`Spool.stats`. ``queued`` counts leased records too."""
+        """See :meth:`Spool.stats`. ``queued`` counts leased records too. Depths and totals are of one moment, so that they add up; only the ages are
+        read from the file afterwards."""
         self._check_open()
         queued, dead = self._window.depths()
         leased = self._window.leased()
+        totals = dict(self._window.totals)
         lanes = []
         for lane in sorted({*queued, *dead}):
             oldest = 0.0
@@ -349,7 +351,7 @@ class SqliteSpool:
             used_bytes=writer.used_bytes,
             max_bytes=self._settings.max_bytes,
             writable=writer.refusal is None and writer.used_bytes < FULL_SHARE * self._settings.max_bytes,
-            totals=dict(self._window.totals),
+            totals=totals,
         )
 
     def depths(self) -> tuple[Counter[str], Counter[str]]:
