@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.edge.address import Addresses, Client
 from gateway.edge.answer import Answer, Deferred
+from gateway.edge.cohort import Cohorts
 from gateway.edge.head import Head
 from gateway.edge.holdings import Holdings
 from gateway.edge.limits import Patience
@@ -56,6 +57,7 @@ class Context:
     __slots__ = (
         "_complained",
         "addresses",
+        "cohorts",
         "collector",
         "connections",
         "date",
@@ -103,6 +105,7 @@ class Context:
         self.max_connections = settings.limits.max_connections
         """The setting, or less where the process may not open that many files."""
         self.holdings = Holdings(settings.limits.max_waiting_bytes)
+        self.cohorts = Cohorts(loop.call_soon)
         self.tunnels = 0
         self.refused = 0
         """Requests answered 4xx because they could be read in two ways, were too large or too slow."""

@@ -207,7 +207,7 @@ class EdgeProtocol(ClientLine):
         self._since = context.now
         if path.startswith(context.prefix_slash):
             if complete:
-                self._collect(head, payload.read_nowait())
+                context.cohorts.arrived(self, head, payload.read_nowait())
             else:
                 self._gather(head)
         elif context.upstream is None or path == context.prefix:
@@ -281,11 +281,12 @@ class EdgeProtocol(ClientLine):
         elif complete and self._head is not None:
             body, self._pieces = b"".join(self._pieces), []
             self._account()
-            self._collect(self._head, body)
+            self._context.cohorts.arrived(self, self._head, body)
         elif self._gathered > TAIL_BYTES:
             self._account()
 
-    def _collect(self, head: Head, body: bytes) -> None:
+    def collect(self, head: Head, body: bytes) -> None:
+        """Decide about a request that has arrived, see ``cohort.py``."""
         try:
             answer = self._context.collector.handle(head, body, self._who)
         except Exception:  # noqa: BLE001 - a defect there must not take the connection, let alone the site, with it
@@ -293,11 +294,13 @@ class EdgeProtocol(ClientLine):
             answer = FAULTS[Fault.CRASHED]
         if isinstance(answer, Deferred):
             self._deferred = answer
-            answer.future.add_done_callback(self._committed)
+            self._context.cohorts.wait(self, answer.future)
         else:
             self._send(answer)
+            self._next()
 
-    def _committed(self, future: "asyncio.Future[None]") -> None:
+    def committed(self, future: "asyncio.Future[None]") -> None:
+        """Answer: the commit is known."""
         deferred, self._deferred = self._deferred, None
         if deferred is None or deferred.future is not future:
             return  # the client has gone
@@ -349,11 +352,15 @@ class EdgeProtocol(ClientLine):
     def _next(self) -> None:
         """After an answer that did not come at once: go on with what has arrived meanwhile."""
         if self._phase <= HEAD and not self._blocked:
+            # What the parser kept goes first: fed more each time, it would copy all that waits for every request of a pipeline.
+            self._advance(b"")
+        if self._phase <= BODY and not self._blocked:
             held, self._held = self._held, b""
             if len(held) > HELD_BYTES:
                 self._read(True)
                 self._account()
-            self._advance(held)
+            if held:
+                self._advance(held)
             if self._fin and self._phase <= BODY and not self._blocked:
                 self.close()  # all that was complete before the client's end has been answered; the rest never comes
 
