@@ -15,7 +15,7 @@ from gateway.errors import Problem
 from gateway.mapping.names import canonical
 from gateway.mapping.presets import PresetName
 from gateway.mapping.settings import Defaults, EventOverride, GlobalMappings, SendSettings
-from gateway.settings import Field, SecretStr, Settings
+from gateway.settings import Duration, Field, SecretStr, Settings
 
 _ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -106,6 +106,9 @@ class IntegrationSettings(Settings):
     after testing."""
     consent: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = ["marketing"]
     """Consent categories that must all be granted. Empty means that no consent is needed."""
+    dedupe_purchases: Annotated[Duration, Field(gt=0, le=400 * 86400)] | None = None
+    """Send each order once within this time, e.g. ``30d``: a purchase whose order_id TikTok has taken already is ``deduplicated``, whatever its event_id, because thank-you
+    pages are visited again. Unset: only the event_id tells. Orders are remembered as hashes in the spool, a million at most."""
     enabled: bool = True
     """False: nothing new is accepted for it, and its queue pauses."""
     default_action: Literal["drop", "passthrough"] = "drop"

@@ -18,6 +18,7 @@ from gateway.delivery import batch
 from gateway.delivery.client import Client
 from gateway.delivery.hush import Hush
 from gateway.delivery.isolate import Culprit, Search, isolate
+from gateway.delivery.orders import WAIT_S, order_key
 from gateway.delivery.retry import backoff
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.standing import Standing
@@ -26,7 +27,7 @@ from gateway.delivery.verdict import Action, Verdict
 from gateway.errors import SpoolUnavailable
 from gateway.mapping.compile import Unmapped
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Death, Done, Record, Retry, Settlement, Spool
+from gateway.spool.base import Death, Done, Mark, Record, Retry, Settlement, Spool
 from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Item(NamedTuple):
 
     record: Record
     data: bytes
+    order: int = 0
+    """:func:`gateway.delivery.orders.order_key`, where orders are sent once only."""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,8 @@ class Route:
     hush: Hush = field(default_factory=lambda: Hush(_HUSH_S))
     dues: list[float] = field(default_factory=list)
     """When records that were put off are due (Unix s): a lane that ends need not wait for what comes too late."""
+    orders: set[int] = field(default_factory=set)
+    """Orders whose purchase is under way."""
     ceiling: int = 0
     """Events per request after TikTok found more too many; 0 = no limit of that kind."""
     ceiling_until: float = 0.0
@@ -86,12 +91,15 @@ class Shipment:
         self._probe = probe
         self._unsettled = {record.id for record in records}
         self._asked = False
+        self._claimed: set[int] = set()
 
     async def deliver(self) -> None:
         """Map, post, settle. Raises nothing but cancellation."""
         route = self._route
         try:
             items = await self._map()
+            if self._integration.settings.dedupe_purchases:
+                items = await self._without_known_orders(items)
             if items:
                 await self._send(items)
                 if self._probe and route.standing.doubts_events:
@@ -111,6 +119,7 @@ class Shipment:
         finally:
             if self._unsettled:
                 await self._release()
+            route.orders -= self._claimed
 
     async def _release(self) -> None:
         try:
@@ -126,6 +135,7 @@ class Shipment:
         dead: list[Death] = []
         oldest = time.time() - self._route.settings.max_age
         apply = self._integration.program.apply
+        by_order = self._integration.settings.dedupe_purchases is not None
         in_slice = size = 0
         await self._route.turns.take()
         for record in self._records:
@@ -140,7 +150,8 @@ class Shipment:
             try:
                 mapped = apply(orjson.loads(record.payload))
                 if not isinstance(mapped, Unmapped):
-                    items.append(Item(record, orjson.dumps(mapped.item)))
+                    order = order_key(self._route.lane, mapped.item) if by_order else 0
+                    items.append(Item(record, orjson.dumps(mapped.item), order))
                 elif mapped.outcome is Outcome.DEAD:
                     dead.append(Death(record.id, mapped.reason, mapped.detail))
                 else:
@@ -153,6 +164,34 @@ class Shipment:
         if done or dead:
             await self._settle(Settlement(done=done, dead=dead))
         return items
+
+    async def _without_known_orders(self, items: list[Item]) -> list[Item]:
+        """Each order once: what TikTok has taken ends here, what is under way elsewhere is waited for. Orders are claimed before anybody is asked, and given
+        back only after they were settled: two shipments cannot both find an order new."""
+        under_way = self._route.orders
+        mine, late = list[Item](), list[Item]()
+        for item in items:
+            if item.order and item.order in under_way:
+                late.append(item)
+                continue
+            if item.order:
+                under_way.add(item.order)
+                self._claimed.add(item.order)
+            mine.append(item)
+        if not self._claimed and not late:
+            return items
+        known = await self._route.spool.marked(list(self._claimed))
+        repeated = [item for item in mine if item.order in known]
+        now = time.time()
+        if late:
+            self._route.put_off([now + WAIT_S], now)
+        await self._settle(
+            Settlement(
+                done=[Done(item.record.id, Outcome.DEDUPLICATED, Reason.DUPLICATE_ORDER) for item in repeated],
+                retry=[Retry(item.record.id, now + WAIT_S, Reason.DUPLICATE_ORDER) for item in late],
+            )
+        )
+        return [item for item in mine if item.order not in known]
 
     # -- send
 
@@ -225,7 +264,13 @@ class Shipment:
 
     async def _delivered(self, items: list[Item], verdict: Verdict) -> None:
         await self._route.turns.take()
-        await self._settle(Settlement(done=[Done(item.record.id, Outcome.DELIVERED, verdict.reason) for item in items]))
+        until = time.time() + (self._integration.settings.dedupe_purchases or 0.0)
+        await self._settle(
+            Settlement(
+                done=[Done(item.record.id, Outcome.DELIVERED, verdict.reason) for item in items],
+                marks=[Mark(item.order, until, self._route.lane) for item in items if item.order],
+            )
+        )
         if verdict.cure and (times := self._route.hush.said(verdict.code, time.monotonic())):
             _log.warning("TikTok took a batch with a reservation", extra=self._extra(verdict) | {"batches": times})
 

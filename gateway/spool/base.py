@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 
+MAX_MARKS = 1_000_000
+"""Some 40 bytes of the spool each."""
+
+
 class NewRecord(NamedTuple):
     """A record to be made durable. ``owner`` is the hash of the visitor's anonymous id, empty = unknown."""
 
@@ -59,6 +63,14 @@ class Done(NamedTuple):
     reason: Reason = Reason.NONE
 
 
+class Mark(NamedTuple):
+    """Remember ``key`` (64 bits, signed) until ``until`` (Unix s), in the transaction that settles."""
+
+    key: int
+    until: float
+    lane: str
+
+
 @dataclass(slots=True)
 class Settlement:
     """The fate of leased records, applied in one transaction."""
@@ -66,6 +78,7 @@ class Settlement:
     done: Sequence[Done] = ()
     retry: Sequence[Retry] = ()
     dead: Sequence[Death] = ()
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(slots=True)
@@ -119,6 +132,10 @@ class Spool(Protocol):
 
     async def settle(self, settlement: Settlement) -> None:
         """Apply fates to leased records in one transaction."""
+        ...
+
+    async def marked(self, keys: Sequence[int]) -> set[int]:
+        """Those of ``keys`` that a settlement has marked and whose time is not over. The newest :data:`MAX_MARKS` are kept."""
         ...
 
     async def release(self, ids: Sequence[int]) -> None:

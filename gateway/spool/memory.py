@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.base import MAX_MARKS, DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class MemorySpool:
         self._queue: dict[int, _Entry] = {}
         self._dead: dict[int, DeadLetter] = {}
         self._totals: Counter[tuple[str, str, str]] = Counter()
+        self._marks: dict[int, float] = {}
         self._next_id = 1
         self._changed = asyncio.Event()
         self._closed = False
@@ -91,6 +92,10 @@ class MemorySpool:
         for id_, outcome, reason in settlement.done:
             if (entry := self._remove_leased(id_)) is not None:
                 self._tally(entry.record, outcome, reason)
+        for key, until, _ in settlement.marks:
+            self._marks[key] = max(until, self._marks.get(key, 0.0))
+            if len(self._marks) > MAX_MARKS:
+                del self._marks[next(iter(self._marks))]
         for id_, due, _ in settlement.retry:
             if (entry := self._take_back(id_)) is not None:
                 record = entry.record._replace(id=self._new_id(), attempts=entry.record.attempts + 1)
@@ -99,6 +104,12 @@ class MemorySpool:
         for id_, reason, answer in settlement.dead:
             if (entry := self._take_back(id_)) is not None:
                 self._bury(entry.record, entry.record.attempts + 1, reason, answer)
+
+    async def marked(self, keys: Sequence[int]) -> set[int]:
+        """See :meth:`Spool.marked`."""
+        self._check_open()
+        now = time.time()
+        return {key for key in keys if self._marks.get(key, 0.0) >= now}
 
     async def release(self, ids: Sequence[int]) -> None:
         """See :meth:`Spool.release`."""

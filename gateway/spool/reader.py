@@ -161,6 +161,19 @@ def oldest(low: int, high: int) -> Callable[[apsw.Connection], float]:
     return read
 
 
+def marked(keys: list[int], now: float) -> Callable[[apsw.Connection], set[int]]:
+    """Those of ``keys`` that are marked."""
+
+    def read(connection: apsw.Connection) -> set[int]:
+        rows = connection.execute(
+            "SELECT key FROM mark WHERE key IN (SELECT value FROM json_each(?)) AND until >= ?",
+            (orjson.dumps(keys).decode(), now),
+        )
+        return {int(key) for (key,) in rows}
+
+    return read
+
+
 def dead_letters(lane: str | None, after: int, limit: int) -> Callable[[apsw.Connection], list[DeadLetter]]:
     """Dead letters with id > ``after``, ascending."""
 

@@ -26,6 +26,8 @@ class Removal:
     """Retried records, as new segments."""
     corpses: list[Corpse] = field(default_factory=list)
     totals: Counter[Total] = field(default_factory=Counter)
+    marks: list[tuple[int, float, str]] = field(default_factory=list)
+    """Keys to remember, until when (Unix s), and their lane."""
 
     def __bool__(self) -> bool:
         return bool(self.segments or self.masks or self.totals)

@@ -145,6 +145,8 @@ def _copy_row(connection: apsw.Connection, row: Row, found: _Found) -> None:
                 found.dead[lane, reason] += 1
         case (int(id_), [None, str(key)]) if 0 < id_ <= MAX_LANE and key not in found.lanes.values():
             found.lanes[id_] = key
+        case (int(id_), [None, int() | float() as until, str(lane)]):
+            connection.execute("INSERT OR IGNORE INTO mark VALUES (?, ?, ?)", (id_, float(until), lane))
         case (int(id_), [None, int(mask)]):
             found.masks[id_] = mask
         case (None, [str(lane), str(outcome), str(reason), int(n)]) if outcome in _OUTCOMES and 0 <= n < _MAX_COUNT:

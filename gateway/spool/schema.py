@@ -4,8 +4,8 @@ Law: ``user_version`` is the schema's number; each migration is one transaction;
 untouched. Only the writer's connection writes and checkpoints, with ``synchronous=FULL``: a commit has been synced to disk.
 
 Tables: ``segment`` holds the queue (see :mod:`gateway.spool.segment`), ``gone`` the removed positions of segments that are not
-gone altogether, ``dead`` the dead letters, ``total`` the durable fates and ``lane`` the interned lane keys. At any commit and for
-each lane: total(accepted) = Σ of its other totals + positions in ``segment`` − positions in ``gone``. ``total(dead)`` counts the
+gone altogether, ``dead`` the dead letters, ``total`` the durable fates, ``lane`` the interned lane keys and ``mark`` what settlements asked to
+be remembered. At any commit and for each lane: total(accepted) = Σ of its other totals + positions in ``segment`` − positions in ``gone``. ``total(dead)`` counts the
 rows in ``dead``: it falls when one is replayed, dropped, expired or purged; all others only grow.
 """
 
@@ -19,7 +19,7 @@ import apsw
 from gateway.errors import SpoolTooNew
 
 FILE = "spool.db"
-VERSION = 1
+VERSION = 2
 MINIMUM_SQLITE = 3_051_003
 """Older ones can corrupt the database when the log is reset while it is being checkpointed."""
 PAGE_BYTES = 8192
@@ -44,7 +44,11 @@ CREATE INDEX dead_died ON dead(died_at);
 CREATE TABLE total(lane TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY(lane, outcome, reason)) WITHOUT ROWID;
 """
-MIGRATIONS = (_V1,)
+_V2 = """
+CREATE TABLE mark(key INTEGER PRIMARY KEY, until REAL NOT NULL, lane TEXT NOT NULL);
+CREATE INDEX mark_until ON mark(until);
+"""
+MIGRATIONS = (_V1, _V2)
 """``MIGRATIONS[n]`` leads from version n to n + 1."""
 
 

@@ -264,6 +264,11 @@ class SqliteSpool:
         self._check_open()
         await self._remove(self._window.settle(settlement, time.time()))
 
+    async def marked(self, keys: Sequence[int]) -> set[int]:
+        """See :meth:`Spool.marked`."""
+        self._check_open()
+        return await self._lease_reader.run(reader.marked(list(keys), time.time()))
+
     async def release(self, ids: Sequence[int]) -> None:
         """See :meth:`Spool.release`."""
         self._check_open()

@@ -37,6 +37,11 @@ _DEAD = "INSERT INTO dead(lane, owner, accepted_at, died_at, attempts, reason, a
 _BURY_ONE = _DEAD + "(?,?,?,?,?,?,?,?)"
 _BURY = _DEAD + ",".join(["(?,?,?,?,?,?,?,?)"] * _ROWS)
 
+_MARK = (
+    "INSERT INTO mark SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true"
+    " ON CONFLICT DO UPDATE SET until = max(until, excluded.until)"
+)
+
 TRANSACTION: Total = ("", "transaction", "")
 """A pseudo total that counts transactions: after a failed commit it tells whether the commit came through after all."""
 
@@ -93,6 +98,8 @@ class Transaction:
             self.queue(removal.later)
         if removal.corpses:
             self.bury(removal.corpses)
+        if removal.marks:
+            self._execute(_MARK, (orjson.dumps(removal.marks).decode(),))
         self.totals.update(removal.totals)
 
     def bury(self, corpses: Sequence[Corpse]) -> None:
@@ -133,6 +140,16 @@ class Transaction:
         rows = self._take_dead("id IN (SELECT value FROM json_each(?))", text, payload=False)
         self._final(rows, Outcome.EXPIRED, Reason.TOO_OLD)
         return rows
+
+    def forget_marks(self, before: float, most: int, limit: int) -> int:
+        """Marks whose time is over, and the next to be over of what is more than ``most``; at most ``limit``. How many."""
+        rows: list[Any] = self._execute("SELECT count(*) FROM mark").fetchall()
+        over = max(0, rows[0][0] - most)
+        gone = self._execute(
+            "DELETE FROM mark WHERE key IN (SELECT key FROM mark WHERE until < ?1 OR ?2 > 0 ORDER BY until LIMIT ?3) RETURNING key",
+            (before, over, min(limit, over) if over else limit),
+        ).fetchall()
+        return len(gone)
 
     def finish(self) -> None:
         """Write the totals; the last thing before COMMIT."""

@@ -125,6 +125,7 @@ class Window:
             if (found := self._take_back(id_, touched, totals)) is not None:
                 removal.corpses.append(_corpse(found, now, found.attempts + 1, reason, answer))
                 totals[found.lane, Outcome.DEAD.value, reason.value] += 1
+        removal.marks += [(key, until, lane) for key, until, lane in settlement.marks]
         for (lane, due), records in later.items():
             removal.later += _requeue(lane, records, due)
         return self._close(removal, touched)

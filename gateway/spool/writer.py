@@ -21,7 +21,7 @@ import apsw
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import schema
-from gateway.spool.base import NewRecord
+from gateway.spool.base import MAX_MARKS, NewRecord
 from gateway.spool.removal import Removal
 from gateway.spool.salvage import Report, salvage
 from gateway.spool.state import State, load
@@ -427,8 +427,11 @@ class Writer(threading.Thread):
             self._abandon(error)
 
     def _housekeep(self) -> None:
-        """Let old dead letters expire, a few at a time."""
+        """Let old dead letters expire and old marks be forgotten, a few at a time."""
         self._housekept_at = time.monotonic()
+        self._forget_marks()
+        if self._connection is None:
+            return
         before = time.time() - self._dead_max_age_s
         if not self._trusted().execute("SELECT 1 FROM dead WHERE died_at < ? LIMIT 1", (before,)).fetchall():
             return
@@ -438,6 +441,15 @@ class Writer(threading.Thread):
         if expired:
             self._post(self.on_expired, expired)
         if len(expired) == EXPIRE_ROWS:
+            self._housekept_at -= HOUSEKEEPING_S
+
+    def _forget_marks(self) -> None:
+        (first,) = schema.one(self._trusted(), "SELECT coalesce(min(until), 0) FROM mark")
+        if not first:
+            return
+        job = Job(lambda t: t.forget_marks(time.time(), MAX_MARKS, EXPIRE_ROWS), None, lasting=False)
+        self._commit(None, [job])
+        if job.result == EXPIRE_ROWS:
             self._housekept_at -= HOUSEKEEPING_S
 
     def _finish(self) -> None:
