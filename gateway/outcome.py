@@ -11,6 +11,9 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """What became of an event for one integration. The first four and a repeated event_id are decided at the edge, the others later."""
 
+    # The text's own hash: a member is its text, and an enumeration's is computed anew, in Python, for every count.
+    __hash__ = str.__hash__
+
     ACCEPTED = "accepted"
     """Durable: the request was answered 2xx after the commit."""
     FILTERED = "filtered"
@@ -37,6 +40,8 @@ class Outcome(StrEnum):
 
 class Reason(StrEnum):
     """Why. Stable codes: dashboards and alerts are built on them."""
+
+    __hash__ = str.__hash__
 
     NONE = ""
 

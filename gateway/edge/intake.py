@@ -23,6 +23,7 @@ from gateway.spool.base import NewRecord, Spool
 from gateway.telemetry.metrics import Metrics
 
 _EVENT_ID_BYTES = 12
+_NO_REASON = Reason.NONE
 _COME_BACK = frozenset({Reason.RATE_LIMITED, Reason.SPOOL_FULL, Reason.SPOOL_UNAVAILABLE, Reason.DRAINING})
 """Turned away now, not for good."""
 
@@ -75,10 +76,10 @@ class Intake:
         candidates = pipeline.integrations if integrations is None else integrations
         policy = bots_policy or pipeline.bots
         accepted_events = filtered_events = 0
-        last = Reason.NONE
+        last = _NO_REASON
         anonymous = who = ""
         if events:
-            self._metrics.received(pipeline.id, events[0].wire.value, len(events))
+            self._metrics.received(pipeline.id, events[0].wire._value_, len(events))
         for at, event in enumerate(events):
             targets = candidates
             if event.pixel_codes:
@@ -138,7 +139,7 @@ class Intake:
                         keys[key] = None
                     payload = shared
                     if integration.program.has_user_rules:
-                        rules = integration.program.user_rules(event.wire.value, event.type, event.name)
+                        rules = integration.program.user_rules(event.wire._value_, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
                     records.append(NewRecord(lane, who, received, payload))

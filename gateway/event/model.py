@@ -2,7 +2,8 @@
 
 Law: an :class:`Event` holds what the sender said, decoded and bounded but neither hashed nor judged. Only the edge ever
 holds one: it contains raw personal data and is never stored, logged or shown. It is treated as immutable once parsed; it is
-a plain slotted dataclass because building a frozen one costs four times as much, once per request.
+a plain slotted dataclass because building a frozen one costs four times as much, once per request. Initialisers on every event's way are written out: a generated one
+stays interpreted in the compiled build.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Wire(StrEnum):
     NATIVE = "native"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Event:
     """One event in the Signal schema. Times are Unix seconds as float; absent values are None or empty."""
 
@@ -71,6 +72,56 @@ class Event:
     limited_data_use: bool | None = None
     """Native bodies only; None = not said."""
 
+    def __init__(
+        self,
+        wire: Wire,
+        type: str,  # noqa: A002 - the schema's name
+        name: str,
+        event_id: str = "",
+        timestamp: float | None = None,
+        sent_at: float | None = None,
+        user_id: str = "",
+        anonymous_id: str = "",
+        identity: dict[str, Any] | None = None,
+        traits: dict[str, Any] | None = None,
+        properties: dict[str, Any] | None = None,
+        page: dict[str, str] | None = None,
+        context: dict[str, Any] | None = None,
+        consent: dict[str, bool] | None = None,
+        consent_mode: str = "",
+        locale: str = "",
+        ttclid: str = "",
+        ttp: str = "",
+        ip: str = "",
+        user_agent: str = "",
+        pixel_codes: tuple[str, ...] = (),
+        test_event_code: str = "",
+        limited_data_use: bool | None = None,
+    ) -> None:
+        self.wire = wire
+        self.type = type
+        self.name = name
+        self.event_id = event_id
+        self.timestamp = timestamp
+        self.sent_at = sent_at
+        self.user_id = user_id
+        self.anonymous_id = anonymous_id
+        self.identity = {} if identity is None else identity
+        self.traits = {} if traits is None else traits
+        self.properties = {} if properties is None else properties
+        self.page = {} if page is None else page
+        self.context = {} if context is None else context
+        self.consent = consent
+        self.consent_mode = consent_mode
+        self.locale = locale
+        self.ttclid = ttclid
+        self.ttp = ttp
+        self.ip = ip
+        self.user_agent = user_agent
+        self.pixel_codes = pixel_codes
+        self.test_event_code = test_event_code
+        self.limited_data_use = limited_data_use
+
 
 class Rejection(NamedTuple):
     """One event of a request that could not be used; its neighbours are unaffected."""
@@ -82,7 +133,7 @@ class Rejection(NamedTuple):
     """Safe to show: names fields, never values."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Parsed:
     """What a parser made of one request body: the usable events, the unusable ones, and the pipeline it names."""
 
@@ -90,3 +141,8 @@ class Parsed:
     rejected: list[Rejection] = field(default_factory=list)
     key: str = ""
     """``writeKey``/``pipelineKey``/``k``; empty = not named in the body or query."""
+
+    def __init__(self, events: list[Event], rejected: list[Rejection] | None = None, key: str = "") -> None:
+        self.events = events
+        self.rejected = [] if rejected is None else rejected
+        self.key = key

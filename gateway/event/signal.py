@@ -13,6 +13,7 @@ from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
 _KINDS = {"t": "track", "p": "page", "i": "identify", "g": "group"}
+_WIRE = Wire.SIGNAL  # looking a member up is a call of Python, once per event
 _TYPES = frozenset(_KINDS.values())
 _PAGE_NAMES = frozenset({"page", "pageview", "page_view", "page view", "pageviewed", "$pageview"})
 _PAGE_URL_KEYS = ("page_location", "$current_url", "url")
@@ -101,7 +102,7 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
     anonymous_id = get("anonymousId") or get("anonymous_id")
     who: dict[str, Any] = {}
     event = Event(
-        Wire.SIGNAL,
+        _WIRE,
         kind,
         found,
         identifier(event_id) if event_id else "",

@@ -28,7 +28,7 @@ MAX_VALUES = 10
 """Values kept of a field given as a list."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Visitor:
     """What the request says about who sent it; strings are empty where it says nothing."""
 
@@ -44,6 +44,28 @@ class Visitor:
     host: str = ""
     scheme: str = "https"
     _clicked: tuple[str, str] = ("", "")
+
+    # Written out: a generated initialiser stays interpreted in the compiled build.
+    def __init__(
+        self,
+        ip: str = "",
+        user_agent: str = "",
+        ttp: str = "",
+        cookies: Mapping[str, str] | None = None,
+        anonymous_id: str = "",
+        referer: str = "",
+        host: str = "",
+        scheme: str = "https",
+    ) -> None:
+        self.ip = ip
+        self.user_agent = user_agent
+        self.ttp = ttp
+        self.cookies = cookies
+        self.anonymous_id = anonymous_id
+        self.referer = referer
+        self.host = host
+        self.scheme = scheme
+        self._clicked = ("", "")
 
     def click(self, url: str) -> str:
         """The click id in ``url``, ``''`` if none. The last one is remembered: a request's events mostly share their page."""
@@ -134,7 +156,7 @@ class Sealer:
                 given = sha256(given)[:32]
         sealed: SealedEvent = {
             "v": VERSION,
-            "wire": event.wire.value,
+            "wire": event.wire._value_,
             "type": event.type,
             "name": name,
             "event_id": given,
