@@ -12,7 +12,9 @@ import socket
 from pathlib import Path
 
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
-_LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + bytes(2_000_000)
+_PIECE = bytes(50_000)
+_PIECES = 100
+_LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(_PIECE) * _PIECES)
 _STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"
 _SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x02hi"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -49,6 +51,9 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._raw = False
         self._expiry: asyncio.TimerHandle | None = None
+        self._pieces = 0
+        """Of a large answer, still to be written."""
+        self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -91,8 +96,26 @@ class Connection(asyncio.Protocol):
         elif target.startswith((b"/events", b"/ws")):
             self._raw = True
             self._transport.write(_STREAM if target.startswith(b"/events") else _SWITCHED)
+        elif target.startswith(b"/large"):
+            # a kernel that took megabytes of each large answer would keep this process busy, and the others' pages waiting
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+            self._pieces = _PIECES
+            self._transport.write(_LARGE)
+            self.resume_writing()
         else:
-            self._answer(_LARGE if target.startswith(b"/large") else _PAGE)
+            self._answer(_PAGE)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        while self._pieces and not self._full:
+            self._pieces -= 1
+            if self._pieces:
+                self._transport.write(_PIECE)
+            else:
+                self._answer(_PIECE)
 
     def _answer(self, answer: bytes) -> None:
         self._busy = False

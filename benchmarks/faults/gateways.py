@@ -100,7 +100,7 @@ class Gateway:
             lines = answer.read().decode().splitlines()
         found = {}
         for line in lines:
-            if line.startswith("ttgateway_edge_connections{"):
+            if line.startswith("ttgateway_edge{"):
                 name, _, value = line.partition("} ")
                 found[name.split('"')[1]] = float(value)
         return found

@@ -1,24 +1,27 @@
 """Ten thousand slow or silent clients: ``python -m benchmarks.faults.slow [--clients 10000]`` (io).
 
-A fifth of them each: says nothing; drips a head; drips an upload to the app; drips an event; asks for 2 MB and reads nothing. They
+A fifth of them each: says nothing; drips a head; drips an upload to the app; drips an event; asks for 5 MB and reads nothing. They
 come from several addresses of loopback. Other visitors keep asking for pages: their p99 may at most double, the gateway's memory
 stay within 512 MiB, and every slow client must be closed when its patience has run out. Then a gateway that may open few files only
-is crowded: it says so and serves whom it has.
+is crowded: it says so and serves whom it has. The crowd, the app and the others are processes of their own, so that no one's lateness
+is taken for the gateway's.
 """
 
 import argparse
 import asyncio
+import json
 import resource
+import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import uvloop
 
-from benchmarks.faults.app import App, Connection
 from benchmarks.faults.gateways import Gateway, gateways
 from benchmarks.faults.visitors import Seen, Visitors
 from benchmarks.machine import rss_mib
@@ -67,12 +70,15 @@ class _Slow(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        assert self.transport is not None
         self.begun = time.monotonic()
+
+    def begin(self) -> None:
+        """Say what there is to say. Reading is stopped first: before the connection is made, that has no effect."""
+        if self.transport is None:
+            return
         if not self.kind.reads:
             self.transport.pause_reading()
-        if self.kind.first:
-            self.transport.write(self.kind.first)
+        self.transport.write(self.kind.first)
 
     def drip(self) -> None:
         """One more byte."""
@@ -94,6 +100,7 @@ class Crowd:
     """What became of the slow clients."""
 
     clients: int
+    kinds: Sequence[Kind] = KINDS
     lasted_s: dict[str, list[float]] = field(default_factory=dict)
     open: set[_Slow] = field(default_factory=set)
     refused: int = 0
@@ -107,12 +114,17 @@ class Crowd:
         """Connect them all, a thousand or so a second, from as many addresses as ports allow."""
         loop = asyncio.get_running_loop()
         for number in range(self.clients):
-            kind = KINDS[number % len(KINDS)]
+            kind = self.kinds[number % len(self.kinds)]
             try:
                 slow = _Slow(kind, self.ended)
-                await loop.create_connection(
-                    partial(_itself, slow), "127.0.0.1", port, local_addr=(f"127.0.0.{2 + number % 8}", 0)
-                )
+                sock = socket.socket()
+                sock.setblocking(False)
+                if not kind.reads:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)  # else the kernel takes megabytes for it
+                sock.bind((f"127.0.0.{2 + number % 8}", 0))
+                await loop.sock_connect(sock, ("127.0.0.1", port))
+                await loop.create_connection(partial(_itself, slow), sock=sock)
+                slow.begin()
             except OSError:
                 self.refused += 1
                 continue
@@ -130,22 +142,39 @@ class Crowd:
             await asyncio.sleep(0.05)
 
     def watch(self) -> None:
-        """Those that do not read learn of a reset only by reading."""
+        """Those that do not read learn of a reset only by reading, which must not begin before it is due."""
         for slow in list(self.open):
-            if not slow.kind.reads and slow.transport is not None and time.monotonic() - slow.begun > slow.kind.patience_s:
+            if (
+                not slow.kind.reads
+                and slow.transport is not None
+                and time.monotonic() - slow.begun > slow.kind.patience_s + _SLACK_S
+            ):
                 slow.transport.resume_reading()
+
+
+async def crowd(port: int, clients: int, kinds: Sequence[Kind]) -> Crowd:
+    """Gather, drip and watch until every patience must have run out."""
+    gathered = Crowd(clients, kinds)
+    dripping = asyncio.create_task(gathered.drip())
+    await gathered.gather(port)
+    end = time.monotonic() + max(LIMITS.values()) + 3 * _SLACK_S
+    while time.monotonic() < end:
+        await asyncio.sleep(0.25)
+        gathered.watch()
+    dripping.cancel()
+    return gathered
 
 
 @dataclass(slots=True)
 class Report:
     """The figures."""
 
-    crowd: Crowd
+    lasted_s: dict[str, list[float]]
+    refused: int
     before: Seen
     during: Seen
     peak_mib: float
     late: Counter[str]
-    log: str
 
 
 def page(_number: int) -> bytes:
@@ -153,67 +182,72 @@ def page(_number: int) -> bytes:
     return b"GET /page HTTP/1.1\r\n" + _H + b"\r\n"
 
 
-async def _others(port: int, rate: float, seconds: float) -> Seen:
-    enough = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, enough.set)
+async def _others(port: int, rate: float, until: float | asyncio.Event) -> Seen:
+    """The other visitors, for so many seconds or until the event."""
+    enough = until if isinstance(until, asyncio.Event) else asyncio.Event()
+    if not isinstance(until, asyncio.Event):
+        asyncio.get_running_loop().call_later(until, enough.set)
     return await Visitors(port, page, connections=20).visit(rate, enough)
 
 
-async def _app() -> tuple[asyncio.Server, str]:
-    app = App()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(app), "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+@asynccontextmanager
+async def _app() -> AsyncIterator[str]:
+    """The app's address, while it runs."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(4096)
+        command = [sys.executable, "-m", "benchmarks.faults.app", str(listening.fileno())]
+        process = await asyncio.create_subprocess_exec(*command, pass_fds=[listening.fileno()])
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            process.kill()
+            await process.wait()
 
 
-async def run(clients: int, rate: float) -> Report:
+async def run(clients: int, rate: float, kinds: Sequence[Kind]) -> Report:
     """Crowd a gateway, watch it and its other visitors."""
-    server, upstream = await _app()
     limits = ", ".join(f"{name}: {seconds}s" for name, seconds in LIMITS.items())
-    async with gateways("gateway", upstream=upstream, edge=f"limits: {{{limits}}}") as (gateway,):
+    async with _app() as upstream, gateways("gateway", upstream=upstream, edge=f"limits: {{{limits}}}") as (gateway,):
         await _others(gateway.port, rate, 2)  # warm
-        before = await _others(gateway.port, rate, 10)
-        crowd = Crowd(clients)
-        gathering = asyncio.create_task(crowd.gather(gateway.port))
-        dripping = asyncio.create_task(crowd.drip())
-        longest = max(LIMITS.values()) + clients / 1000 + 2 * _SLACK_S
-        visiting = asyncio.create_task(_others(gateway.port, rate, longest))
+        before = await _others(gateway.port, rate, 20)
+        command = [sys.executable, "-m", "benchmarks.faults.slow", "--crowd", str(gateway.port), "--clients", str(clients)]
+        command += [word for kind in kinds for word in ("--kind", kind.name)]
+        crowding = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        enough = asyncio.Event()
+        visiting = asyncio.create_task(_others(gateway.port, rate, enough))
+        said = asyncio.create_task(crowding.communicate())
         peak = 0.0
-        begin = time.monotonic()
-        while time.monotonic() - begin < longest:
+        while not said.done():
             await asyncio.sleep(0.25)
             peak = max(peak, rss_mib(gateway.pid))
-            crowd.watch()
+        enough.set()
+        found = json.loads((await said)[0])
         during = await visiting
-        gathering.cancel()
-        dripping.cancel()
-        late = Counter(slow.kind.name for slow in crowd.open)
-        for kind in KINDS:
-            late[kind.name] += sum(lasted > kind.patience_s + _SLACK_S for lasted in crowd.lasted_s.get(kind.name, ()))
-        log = gateway.log.read_text()
-    server.close()
-    return Report(crowd, before, during, peak, +late, log)
+    late = Counter(found["open"])
+    for kind in KINDS:
+        late[kind.name] += sum(lasted > kind.patience_s + 2 * _SLACK_S for lasted in found["lasted_s"].get(kind.name, ()))
+    return Report(found["lasted_s"], found["refused"], before, during, peak, +late)
 
 
 async def few_files(files: int = 1024) -> tuple[int, int, bool]:
     """A gateway that may open few files, crowded: connections turned away, answers to those inside, whether the log says so."""
-    server, upstream = await _app()
-    async with gateways("small", upstream=upstream, files=files) as (gateway,):
+    async with _app() as upstream, gateways("small", upstream=upstream, files=files) as (gateway,):
         inside = Visitors(gateway.port, page, connections=10)
         enough = asyncio.Event()
         visiting = asyncio.create_task(inside.visit(50, enough))
         await asyncio.sleep(1)
-        crowd = [_Slow(KINDS[0], lambda _slow: None) for _ in range(files * 2)]
-        for slow in crowd:
+        silent = [_Slow(KINDS[0], lambda _slow: None) for _ in range(files * 2)]
+        for slow in silent:
             await asyncio.get_running_loop().create_connection(partial(_itself, slow), "127.0.0.1", gateway.port)
         await asyncio.sleep(2)
         turned_away = int(gateway.metrics().get("rejected", 0))
         enough.set()
         seen = await visiting
         said = _said(gateway)
-        for slow in crowd:
+        for slow in silent:
             if slow.transport is not None:
                 slow.transport.abort()
-    server.close()
     return turned_away, len(seen.failed), said
 
 
@@ -227,19 +261,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.slow", description="Ten thousand slow or silent clients.")
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=200, help="requests a second of the other visitors")
+    parser.add_argument("--kind", action="append", choices=[kind.name for kind in KINDS], help="only these ways of being slow")
+    parser.add_argument("--crowd", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    kinds = [kind for kind in KINDS if not args.kind or kind.name in args.kind]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    report = uvloop.run(run(args.clients, args.rate))
-    crowd = report.crowd
-    for kind in KINDS:
-        lasted = sorted(crowd.lasted_s.get(kind.name, [0.0]))
+    if args.crowd:
+        gathered = uvloop.run(crowd(args.crowd, args.clients, kinds))
+        still = Counter(slow.kind.name for slow in gathered.open)
+        print(json.dumps({"lasted_s": gathered.lasted_s, "refused": gathered.refused, "open": still}))
+        return
+    report = uvloop.run(run(args.clients, args.rate, kinds))
+    for kind in kinds:
+        lasted = sorted(report.lasted_s.get(kind.name, [0.0]))
         print(f"{kind.name}: {len(lasted)} closed after {lasted[0]:.1f} to {lasted[-1]:.1f} s, patience {kind.patience_s:.0f} s")
     before, during = report.before.percentile_ms(0.99), report.during.percentile_ms(0.99)
     print(
-        f"{crowd.clients} slow clients ({crowd.refused} could not connect): late or still open {dict(report.late)}; others' p99 {before:.2f} ms before, "
+        f"{args.clients} slow clients ({report.refused} could not connect): late or still open {dict(report.late)}; others' p99 {before:.2f} ms before, "
         f"{during:.2f} ms during, {len(report.during.failed)} of {report.during.sent} failed; memory at most {report.peak_mib:.0f} MiB"
     )
+    windows = [report.during.latencies_s[at : at + int(args.rate * 4)] for at in range(0, report.during.sent, int(args.rate * 4))]
+    print("others' p99 by four seconds:", *(f"{Seen(latencies_s=window).percentile_ms(0.99):.1f}" for window in windows), "ms")
     turned_away, failed, said = uvloop.run(few_files())
     print(
         f"with 1024 files: {turned_away} connections turned away, {failed} requests of those inside failed, the log says so: {said}"
