@@ -65,7 +65,7 @@ class Client:
         except TimeoutError:
             verdict = failure(Reason.TIMEOUT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            verdict = failure(Reason.CONNECTION, *_explain(error))
+            verdict = failure(Reason.CONNECTION, *explain(error))
         seconds = time.monotonic() - begin
         self._metrics.delivery_request(integration, verdict.label, seconds)
         return Reply(verdict, seconds)
@@ -107,7 +107,7 @@ class Client:
             return judge(response.status, response.headers, answer, time.time())
 
 
-def _explain(error: Exception) -> tuple[str, str]:
+def explain(error: Exception) -> tuple[str, str]:
     """(what went wrong, cure) in fixed words: an error's own text could hold addresses or headers."""
     for kind, sentence, cure in _WORDS:
         if isinstance(error, kind):

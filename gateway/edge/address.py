@@ -120,6 +120,8 @@ class Addresses:
         self._listed = header.lower() == "x-forwarded-for"
         self._hops = trusted_hops
         self._cache: LRUCache[Key, Client] = LRUCache(_CACHE_SIZE)
+        self.seen = {"trusted_forwarding": 0, "trusted_silent": 0, "stranger_forwarding": 0, "stranger": 0}
+        """Clients by what vouches for their address: a trusted proxy, one that forwards none, a stranger that claims to be a proxy, nobody."""
 
     def key(self, peer: str, headers: Mapping[str, str] | CIMultiDictProxy[str]) -> Key:
         """All that the client of a request from ``peer`` (an address, or ``unix``) depends on: equal keys, equal clients."""
@@ -145,6 +147,10 @@ class Addresses:
     def _conclude(self, peer: str, named: str, proto: str, host: str, forwarded_host: str) -> Client:
         nearest = parse_address(peer)
         trusted = peer == UNIX_PEER or self.trusts(nearest)
+        if trusted:
+            self.seen["trusted_forwarding" if named else "trusted_silent"] += 1
+        else:
+            self.seen["stranger_forwarding" if named else "stranger"] += 1
         address = nearest
         if trusted and named:
             address = self._from_the_right(named, nearest) if self._listed else parse_address(named)

@@ -7,6 +7,7 @@ known by their signature: they have the whole of it.
 from collections.abc import Callable
 
 from gateway.catalog.runtime import Live, Pipeline
+from gateway.edge.dominance import Dominance
 from gateway.edge.origin import host_only
 from gateway.edge.rate import RateLimit
 from gateway.errors import SpoolUnavailable
@@ -29,7 +30,8 @@ class Admission:
     def __init__(self, live: Live, now: Callable[[], float]) -> None:
         self._live = live
         self._now = now
-        self._rate = RateLimit()
+        self.dominance = Dominance()
+        self._rate = RateLimit(self.dominance.second)
 
     def pipeline(self, key: str, host: str) -> Pipeline:
         """By key, else by host, else the only one. Raises BadInput, or SpoolUnavailable while the configuration is broken."""

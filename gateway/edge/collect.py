@@ -22,7 +22,7 @@ from gateway.edge.settings import CookieSettings
 from gateway.edge.visitor import Entropy, Purge, VisitorCookies
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.spool.base import Spool
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import Metrics, Sample
 
 Handler = Callable[[Head, bytes, Client], "Answer | Deferred"]
 _SIGNAL = {"v1/t": "t", "v1/p": "p", "v1/i": "i", "v1/g": "g", "v1/batch": None, "e": None}
@@ -54,6 +54,12 @@ class Collector:
         self._origins = Origins(allowed_origins)
         self._intake = Intake(metrics, now, entropy)
         admission = Admission(live, now)
+        metrics.provide(
+            "busiest_address_share",
+            "Share of the last minutes' events that came from the busiest address, by that address's kind.",
+            ("kind",),
+            lambda: [Sample((kind,), share) for kind, share in (admission.dominance.share(),)],
+        )
         self._browser = BrowserSide(
             live, consent, VisitorCookies(cookie_settings, entropy), self._origins, admission, self._intake, purge
         )

@@ -101,6 +101,7 @@ class Listener:
             "rejected": context.rejected,
             "given_up": context.holdings.given_up,
             "waiting_bytes": context.holdings.total,
+            **{f"clients_{what}": number for what, number in context.addresses.seen.items()},
         }
 
     async def stop_accepting(self) -> None:

@@ -3,13 +3,17 @@
 Law: fixed windows of one second, cleared as the second turns, so memory is bounded by what one second lets in.
 """
 
+from collections.abc import Callable
+
 
 class RateLimit:
     """Counts events per key within the running second."""
 
-    __slots__ = ("_counts", "_second")
+    __slots__ = ("_counts", "_second", "_turned")
 
-    def __init__(self) -> None:
+    def __init__(self, turned: "Callable[[dict[object, int]], None] | None" = None) -> None:
+        """``turned`` is shown the counts of each second that is over, when the next event comes."""
+        self._turned = turned
         self._second = 0
         self._counts: dict[object, int] = {}
 
@@ -18,6 +22,8 @@ class RateLimit:
         second = int(now)
         if second != self._second:
             self._second = second
+            if self._turned is not None:
+                self._turned(self._counts)
             self._counts.clear()
         before = self._counts.get(key, 0)
         if before and before + n > limit:
