@@ -32,6 +32,7 @@ from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
+_DELIVERED = Outcome.DELIVERED
 _SLICE_RECORDS = 100
 _SLICE_BYTES = 128 << 10
 """Mapped in one turn of the loop: about a millisecond."""
@@ -265,9 +266,10 @@ class Shipment:
     async def _delivered(self, items: list[Item], verdict: Verdict) -> None:
         await self._route.turns.take()
         until = time.time() + (self._integration.settings.dedupe_purchases or 0.0)
+        reason = verdict.reason
         await self._settle(
             Settlement(
-                done=[Done(item.record.id, Outcome.DELIVERED, verdict.reason) for item in items],
+                done=[Done(item.record.id, _DELIVERED, reason) for item in items],
                 marks=[Mark(item.order, until, self._route.lane) for item in items if item.order],
             )
         )

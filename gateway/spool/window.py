@@ -14,6 +14,7 @@ from gateway.spool.lanes import LaneQueue
 from gateway.spool.removal import Corpse, Removal, Total
 from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, Segment, positions, split
 
+_DEAD = Outcome.DEAD.value
 HELD_BYTES = 16 << 20
 """Payloads kept in memory for handing out without reading them back, over all lanes."""
 HELD_RECORDS = 4096
@@ -115,7 +116,7 @@ class Window:
             segment.leased ^= bit
             segment.gone |= bit
             touched[segment.id] = segment
-            totals[segment.lane, outcome.value, reason.value] += 1
+            totals[segment.lane, outcome._value_, reason._value_] += 1
         later: dict[tuple[str, float], list[Record]] = {}
         for id_, due, _ in settlement.retry:
             if (found := self._take_back(id_, touched, totals)) is not None:
@@ -124,7 +125,7 @@ class Window:
         for id_, reason, answer in settlement.dead:
             if (found := self._take_back(id_, touched, totals)) is not None:
                 removal.corpses.append(_corpse(found, now, found.attempts + 1, reason, answer))
-                totals[found.lane, Outcome.DEAD.value, reason.value] += 1
+                totals[found.lane, _DEAD, reason._value_] += 1
         removal.marks += [(key, until, lane) for key, until, lane in settlement.marks]
         for (lane, due), records in later.items():
             removal.later += _requeue(lane, records, due)
@@ -160,7 +161,7 @@ class Window:
         for record in records:
             if self._take_back(record.id, touched, removal.totals) is not None:
                 removal.corpses.append(_corpse(record, now, record.attempts, reason, ""))
-                removal.totals[record.lane, Outcome.DEAD.value, reason.value] += 1
+                removal.totals[record.lane, _DEAD, reason._value_] += 1
         return self._close(removal, touched)
 
     def _doom(self, segment: Segment, position: int) -> str:
