@@ -1,0 +1,290 @@
+"""The management API on paper: answers of its documented shapes for the pages to show, in states that a real gateway takes long to reach.
+
+Law: it decides nothing and keeps nothing; every text that a visitor or a person could have written is ``hostile`` when a test asks for that.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.admin.pages.site import Pages
+from gateway.mapping import tiktok
+from gateway.mapping.presets import PRESETS
+from gateway.mapping.transforms import TRANSFORMS
+from gateway.outcome import WORDS
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'"
+)
+PAGES = Pages()
+_LATE_S = 300
+
+
+class Paper:
+    """What the answers are made of."""
+
+    def __init__(self, *, hostile: str = "", empty: bool = False, role: str = "editor") -> None:
+        self.now = time.time()
+        self.hostile, self.empty, self.role = hostile, empty, role
+        self.changes: list[tuple[str, str, Any]] = []
+        """Every request that is not a GET: method, path, body."""
+
+    def text(self, given: str) -> str:
+        """``given``, or what an attacker would have written in its place."""
+        return self.hostile or given
+
+    def app(self) -> web.Application:
+        """Pages and answers, under the policy of the real listener."""
+        app = web.Application(middlewares=[_policy])
+        app.add_routes(PAGES.routes())
+        for path, answer in (
+            ("session", self.session), ("settings", self.settings), ("catalogue", self.catalogue), ("overview", self.overview),
+            ("live/recent", self.recent), ("live/{id}", self.event), ("integrations", self.integrations), ("integrations/{id}", self.integration),
+            ("integrations/{id}/mappings", self.mappings), ("integrations/{id}/verify", self.verify), ("integrations/{id}/yaml", self.yaml),
+            ("pipelines", self.pipelines), ("pipelines/{id}", self.pipeline), ("dead", self.dead), ("dead/{id}", self.event),
+            ("revisions", self.revisions), ("revisions/{id}/diff", self.difference),
+        ):  # fmt: skip
+            app.router.add_get(f"/api/v1/{path}", _json(answer))
+        app.router.add_get("/api/v1/live", self.live)
+        app.router.add_route("*", "/api/v1/{path:.*}", self.change)
+        return app
+
+    # -- what stands in the answers
+
+    def entries(self) -> list[dict[str, Any]]:
+        """A sound integration, a suspended one with a test code, one of the file."""
+        if self.empty:
+            return []
+        common = {
+            "vendor": "tiktok-events-api", "consent": ["marketing"], "enabled": True, "default_action": "drop", "send": {}, "limited_data_use": False,
+            "declared": False, "has_token": True, "test_event_code": None, "queued": 12, "dead": 3, "last_delivered_at": self.now - 4,
+        }  # fmt: skip
+        suspended = {
+            "state": "suspended", "since": self.now - 300, "next_try": self.now + 44, "code": "40105",
+            "message": self.text("Access token is incorrect or has been revoked."), "cure": "Regenerate the token.",
+        }  # fmt: skip
+        return [
+            {**common, "id": "tiktok-shop", "name": self.text("TikTok – Shop"), "preset": "retail", "pixel_code": "C4ABCDEF1234567890AB", "pipelines": ["shop"], "lane": {"state": "active"}},
+            {**common, "id": "tiktok-travel", "name": "TikTok – Travel", "preset": "travel", "pixel_code": "C9TRAVEL1234567890XY", "pipelines": ["travel"], "lane": suspended, "test_event_code": "TEST48213", "test_code_until": self.now + 2400},
+            {**common, "id": "tiktok-file", "name": "From the file", "preset": "automotive", "pixel_code": "C1FILE00000000000001", "pipelines": [], "lane": {"state": "paused"}, "enabled": False, "declared": True},
+        ]  # fmt: skip
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row of the feed."""
+        source, target = list(PRESETS["retail"].events.items())[number % 9]
+        filtered, dead = number % 7 == 3, number % 11 == 5
+        return {
+            "id": f"e{number}", "at": self.now - 600 + number * 2, "pipeline": "shop", "integration": "tiktok-shop", "name": self.text(source),
+            "event": "" if filtered else target, "outcome": "filtered" if filtered else "dead" if dead else "delivered",
+            "reason": "consent_denied" if filtered else "tiktok_rejected" if dead else "", "attempts": 0 if filtered else 1,
+            "code": None if filtered else 40002 if dead else 0,
+        }  # fmt: skip
+
+    # -- answers
+
+    async def session(self, _: web.Request) -> Any:
+        return {"name": self.text("ops"), "role": self.role, "expires_at": self.now + 36000}
+
+    async def settings(self, _: web.Request) -> Any:
+        return {
+            "version": "0.1.0", "started_at": self.now - 86000, "config_path": "/etc/ttgateway/gateway.yaml", "catalogue": {"writable": True, "path": "/var/lib/ttgateway/catalog", "revision": 7},
+            "faults": [{"path": "integrations.x.access_token", "message": self.text("the file does not exist"), "hint": "mount the secret"}],
+            "delivery": {"endpoint": "https://business-api.tiktok.com/open_api/v1.3/event/track/"}, "spool": {"path": "/var/lib/ttgateway", "used_bytes": 31 << 20, "max_bytes": 1 << 30, "records": 1846},
+            "prefix": "/gw", "consent_default": "deny", "settings": {"edge": {"prefix": "/gw"}}, "waiting": ["edge"],
+        }  # fmt: skip
+
+    async def catalogue(self, _: web.Request) -> Any:
+        return {
+            "vendors": [{"vendor": "tiktok-events-api", "presets": list(PRESETS)}, {"vendor": "tiktok", "presets": ["retail", "travel", "automotive"]}],
+            "fields": {"integration": [{"name": "pixel_code", "help": "The code, like ``C4AB``."}], "pipeline": []},
+            "transforms": [{"name": name, "help": transform.help} for name, transform in TRANSFORMS.items()],
+            "targets": ["properties.value", "user.email"], "events": sorted(tiktok.STANDARD_EVENTS),
+            "reasons": {str(reason): words for reason, words in WORDS.items()}, "consent_categories": ["marketing", "advertising", "analytics", "functional"],
+        }  # fmt: skip
+
+    async def overview(self, request: web.Request) -> Any:
+        seconds = {"15m": 900, "1h": 3600, "24h": 86400}[request.query["window"]]
+        count = 60
+        wave = [0 if self.empty else round(600 + 240 * math.sin(at / 9)) for at in range(count)]
+        at = [self.now - seconds + at * seconds / count for at in range(count)]
+        delivered = sum(wave) * 4 // 5
+        filtered = {} if self.empty else {"consent_denied": 3122, "gpc": 510, "bot": 1820}
+        return {
+            "window_s": seconds, "step_s": seconds / count, "success_rate": None if self.empty else 0.9992, "lag": {} if self.empty else {"p50": 0.34, "p95": 1.9},
+            "funnel": {"received": sum(wave), "filtered": filtered, "queued": 0 if self.empty else 1846, "delivered": delivered, "dead": 0 if self.empty else 3},
+            "spool": {"used_bytes": 31 << 20, "max_bytes": 1 << 30, "records": 1846, "oldest_age_s": 302},
+            "series": {"at": at, "delivered": [n * 0.8 for n in wave], "filtered": [n * 0.2 for n in wave], "waiting": [0] * count, "dead": [0] * count,
+                       "lag_p50": [0.3] * count, "lag_p95": [1.2] * count, "spool_records": wave},
+            "codes": [] if self.empty else [{"code": 0, "count": 1211, "words": "delivered"}, {"code": "timeout", "count": 2}],
+            "match": {"events": delivered, "email": delivered // 2, "ip": delivered},
+            "lanes": [{"integration": entry["id"], "name": entry["name"], "queued": entry["queued"], **entry["lane"]} for entry in self.entries()],
+            "alerts": [] if self.empty else [{"id": "lane", "severity": "critical", "title": self.text("Delivery is suspended"), "cure": "Regenerate the token.", "link": "/integrations/tiktok-travel"}],
+        }  # fmt: skip
+
+    async def recent(self, _: web.Request) -> Any:
+        return {"items": [] if self.empty else [self.row(number) for number in range(60, 0, -1)]}
+
+    async def event(self, _: web.Request) -> Any:
+        item = {
+            "event": "Purchase",
+            "event_id": self.text("order-1"),
+            "user": {"ip": "81.2.69.0/24"},
+            "properties": {self.text("description"): self.text("a bag"), "value": 99.95},
+        }
+        return {
+            "row": {**self.row(5), "name": self.text("Order Completed")}, "words": "TikTok refused the event.", "cure": self.text("Send the currency as ISO 4217."),
+            "received": {"name": self.text("Order Completed"), "properties": {"description": self.text("a bag")}},
+            "consent": {"decision": "granted", "source": "context.consent of the event", "categories": {"marketing": True}},
+            "mapped": item, "findings": [self.text("properties.currency: expected ISO 4217")],
+            "request": {"method": "POST", "url": "https://business-api.tiktok.com/open_api/v1.3/event/track/", "headers": {"Content-Type": "application/json"}, "body": {"data": [item]}},
+            "answer": {"status": 200, "code": 40002, "message": self.text("Batch.0: currency is invalid"), "body": {"code": 40002}},
+        }  # fmt: skip
+
+    async def integrations(self, _: web.Request) -> Any:
+        return {"items": self.entries(), "next": None}
+
+    async def integration(self, request: web.Request) -> Any:
+        return next(entry for entry in self.entries() if entry["id"] == request.match_info["id"])
+
+    async def mappings(self, _: web.Request) -> Any:
+        override = {
+            "vendor_event_name": self.text("Purchase")[:90],
+            "mappings": [
+                {
+                    "source": "properties.total",
+                    "target": "properties.value",
+                    "transform": "cents",
+                    "value_map": {"a": self.text("new")},
+                }
+            ],
+        }
+        rows = [
+            {"source": source, "preset_event": event, "seen": 44, "override": override if source == "Order Completed" else None}
+            for source, event in PRESETS["retail"].events.items()
+        ]
+        return {
+            "preset": "retail",
+            "rows": rows,
+            "global": {"mappings": []},
+            "defaults": {},
+            "default_action": "drop",
+            "sources": [{"path": "properties.total", "example": self.text("99.95")}],
+        }
+
+    async def verify(self, _: web.Request) -> Any:
+        return {
+            "steps": [
+                {"id": step, "done": number < 2}
+                for number, step in enumerate(("code_set", "event_triggered", "delivered", "code_cleared"))
+            ]
+        }
+
+    async def yaml(self, _: web.Request) -> Any:
+        return {"yaml": f"- id: tiktok-shop\n  name: {self.text('TikTok')}\n"}
+
+    async def pipelines(self, _: web.Request) -> Any:
+        return {"items": [] if self.empty else [await self.pipeline(_)], "next": None}
+
+    async def pipeline(self, _: web.Request) -> Any:
+        return {
+            "id": "shop", "key": "dk_live_shop", "domains": ["shop.example.com"], "integrations": ["tiktok-shop"], "default_region": "GB", "rate_limit": 1000, "bots": "drop",
+            "server_consent": "required", "labels": {"note": self.text("x")}, "declared": False, "has_secret": True, "received_1h": 48211, "without_consent_signal_of_last_100": 100,
+            "snippet": self.text('<script async src="/gw/s.js"></script>'), "csp": "script-src 'self'", "noscript": self.text("<noscript></noscript>"),
+        }  # fmt: skip
+
+    async def dead(self, _: web.Request) -> Any:
+        items = (
+            []
+            if self.empty
+            else [
+                {
+                    **self.row(5),
+                    "id": number,
+                    "died_at": self.now - number,
+                    "answer": self.text("40002 currency is invalid"),
+                    "attempts": 3,
+                }
+                for number in range(8)
+            ]
+        )
+        return {"items": items, "next": None, "total": len(items)}
+
+    async def revisions(self, _: web.Request) -> Any:
+        items = (
+            []
+            if self.empty
+            else [
+                {
+                    "id": 7 - number,
+                    "at": self.now - number * 5000,
+                    "actor": self.text("ops"),
+                    "summary": self.text("Edited mappings"),
+                    "current": not number,
+                }
+                for number in range(5)
+            ]
+        )
+        return {"items": items, "next": None}
+
+    async def difference(self, _: web.Request) -> Any:
+        return {
+            "files": [
+                {
+                    "path": "integrations/tiktok-shop.yaml",
+                    "lines": [{"op": "-", "text": "name: old"}, {"op": "+", "text": self.text("name: new")}],
+                }
+            ]
+        }
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """The feed: a row every 20 ms."""
+        import asyncio
+
+        import orjson
+
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await stream.prepare(request)
+        for number in range(1000, 1000 + _LATE_S):
+            if not self.empty:
+                await stream.write(b"event: row\ndata: " + orjson.dumps({**self.row(number), "at": time.time()}) + b"\n\n")
+            await asyncio.sleep(0.02)
+        return stream
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Every change is noted; a mapping's preview answers with what it was given."""
+        path = request.match_info["path"]
+        body = await request.json() if request.can_read_body else None
+        self.changes.append((request.method, path, body))
+        if path.endswith("/preview"):
+            shown = {"event": "Purchase", "properties": {"given": body["events"]}}
+            return web.json_response(
+                {
+                    "payload": shown,
+                    "current": {"event": "Purchase"},
+                    "findings": [self.text("properties.x: ignored")],
+                    "problems": [],
+                }
+            )
+        if request.method == "PUT":
+            problem = {"path": "pixel_code", "message": self.text("expected letters and digits"), "hint": ""}
+            return web.json_response({"error": {"code": "invalid", "message": "1 problem", "problems": [problem]}}, status=422)
+        return web.json_response({"count": 8, "replayed": 8})
+
+
+@web.middleware
+async def _policy(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    answer = await handler(request)
+    if not answer.prepared:
+        answer.headers["Content-Security-Policy"] = POLICY
+    return answer
+
+
+def _json(answer: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response(await answer(request), headers={"ETag": '"1"'})
+
+    return handler
