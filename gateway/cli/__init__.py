@@ -16,6 +16,7 @@ _COMMANDS = {
     "init": "Write a commented starter configuration.",
     "send-test": "Send one event to TikTok and explain the answer.",
     "explain": "Show what becomes of an event, step by step.",
+    "doctor": "Examine everything an event depends on, and say what to do.",
     "drain": "Drain the running gateway of this machine (preStop hook).",
     "sandbox": "Run the TikTok simulator alone.",
     "demo": "Run gateway, demo shop and TikTok sandbox together.",
