@@ -88,7 +88,7 @@ async def run(times: int, rounds: int = 2) -> list[Left]:
     rng = random.Random(1)
     found = []
     try:
-        await _round(listener.port, _AT_ONCE, rng)
+        await _round(listener.port, min(times, _AT_ONCE), rng)
         found.append(await _left(listener, app))
         for _ in range(rounds):
             await _round(listener.port, times, rng)

@@ -158,7 +158,7 @@ async def crowd(port: int, clients: int, kinds: Sequence[Kind]) -> Crowd:
     dripping = asyncio.create_task(gathered.drip())
     await gathered.gather(port)
     end = time.monotonic() + max(LIMITS.values()) + 3 * _SLACK_S
-    while time.monotonic() < end:
+    while gathered.open and time.monotonic() < end:
         await asyncio.sleep(0.25)
         gathered.watch()
     dripping.cancel()
