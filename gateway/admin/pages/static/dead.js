@@ -2,7 +2,7 @@
 import { all, get, id, post, url } from './api.js';
 import { $, h, later, put } from './dom.js';
 import { count, duration, label, plural, time } from './format.js';
-import { broken, button, confirm, empty, failed, guard, mayEdit, options, toast } from './ui.js';
+import { banner, broken, button, confirm, empty, failed, guard, mayEdit, options, toast } from './ui.js';
 import { openEvent } from './event.js';
 import { session } from './shell.js';
 
@@ -58,7 +58,7 @@ const replay = async (body, n) => {
     if (error.status !== 400 && error.status !== 422) throw error; // an API without estimates
   }
   const number = estimate?.count ?? n;
-  if (!await confirm(`Replay ${plural(number, 'event')}?`, `They are mapped with today’s settings and sent again${typeof estimate?.estimate_s === 'number' ? `, in about ${duration(estimate.estimate_s)}` : ''}. Each keeps its event_id, so TikTok counts none twice within 48 hours; its age starts anew.`, { action: 'Replay' })) { everything = false; actions(); return; }
+  if (!await confirm(`Replay ${plural(number, 'event')}?`, `They are mapped with today’s settings and sent again${typeof estimate?.estimate_s === 'number' ? `, in about ${duration(estimate.estimate_s)}` : ''}. Each keeps its event_id, so TikTok counts none twice within 48 hours; its age starts anew.`, { action: 'Replay', extra: estimate?.warnings?.length ? h('ul', { class: 'stack tight' }, estimate.warnings.map((text) => h('li', {}, banner('warn', text)))) : null })) { everything = false; actions(); return; }
   const found = await post('dead/replay', body);
   if (found?.job) await follow(found.job, found.count ?? number);
   else toast(`${plural(found?.replayed ?? found?.count ?? number, 'event')} queued again`);
@@ -97,7 +97,7 @@ const load = async (further = false) => {
     const found = await get('dead', { limit: PAGE, cursor: further ? next : undefined, ...given() });
     items = further ? [...items, ...found.items] : found.items;
     next = found.next || found.next_cursor || null;
-    total = found.total;
+    total = found.total ?? undefined;
     draw();
     const reasons = found.reasons || [...new Set(items.map((row) => row.reason))];
     options($('reason'), [['', 'All reasons'], ...new Set([...reasons, filter.reason].filter(Boolean))].map((each) => (Array.isArray(each) ? each : [each, label(each)])), filter.reason);

@@ -20,7 +20,7 @@ const folded = (title, value, name) => value && h('details', {}, h('summary', {}
 const consentStep = (consent) => {
   const said = consent.decision || consent.outcome || '';
   const good = ['granted', 'not_needed', 'asserted'].includes(said);
-  const categories = Object.entries(consent.categories || {});
+  const categories = Array.isArray(consent.categories) ? consent.categories.map((name) => [name, true]) : Object.entries(consent.categories || {});
   return step(good ? 'good' : said ? 'bad' : '', 'shield', `Consent: ${said ? label(said).toLowerCase() : 'not decided'}`,
     h('p', { class: 'soft' }, consent.source ? `Decided by ${consent.source}.` : 'No consent signal was found.', consent.needed?.length ? ` Needed: ${consent.needed.join(', ')}.` : ''),
     categories.length > 0 && h('div', { class: 'row' }, categories.map(([name, granted]) => h('span', { class: `chip ${granted ? 'good' : 'bad'}` }, `${name}: ${granted ? 'granted' : 'denied'}`))));
@@ -29,17 +29,19 @@ const findingsOf = (findings) => findings?.length > 0 && h('ul', { class: 'findi
 
 const build = (found) => {
   const { row, answer } = found;
-  const settled = answer && answer.status !== undefined && answer.status !== null;
+  const given = (value) => value !== undefined && value !== null && value !== '';
+  const settled = answer && (given(answer.status) || given(answer.code) || (row.outcome === 'dead' && given(answer.message)));
   const kind = row.outcome === 'delivered' ? 'good' : row.outcome === 'filtered' ? '' : ['dead', 'rejected', 'refused'].includes(row.outcome) ? 'bad' : 'warn';
-  const cure = found.cure || answer?.cure;
+  const words = found.words || row.words || '';
+  const cure = [found.cure, answer?.cure].find((text) => text && text !== words);
   return [
-    (cure || found.words) && h('div', { class: `banner ${kind || 'info'}` }, icon(kind === 'good' ? 'check' : kind ? 'warn' : 'info'), h('div', { class: 'grow' }, h('strong', {}, found.words || label(row.reason) || 'What to do'), cure && h('p', {}, cure))),
+    (cure || words) && h('div', { class: `banner ${kind || 'info'}` }, icon(kind === 'good' ? 'check' : kind ? 'warn' : 'info'), h('div', { class: 'grow' }, h('strong', {}, words || label(row.reason) || 'What to do'), cure && h('p', {}, cure))),
     h('ol', { class: 'steps' },
       step('info', 'live', 'Received', h('p', { class: 'soft' }, time(row.at), row.pipeline && ` · pipeline ${row.pipeline}`, found.wire && ` · ${found.wire}`), found.received ? folded('Sealed event: identity is hashed, nothing raw is kept', found.received, 'sealed event') : h('p', { class: 'soft' }, 'Nothing of it was stored.')),
       found.consent && consentStep(found.consent),
-      found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : step('', 'integrations', 'Not mapped', h('p', { class: 'soft' }, found.words || 'It did not get this far.'), findingsOf(found.findings)),
+      found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : step('', 'integrations', 'Not mapped', h('p', { class: 'soft' }, found.refusal || found.words || 'It did not get this far.'), findingsOf(found.findings)),
       found.request && step('info', 'send', 'Request', h('p', { class: 'soft mono' }, `${found.request.method || 'POST'} ${found.request.url}`), h('div', {}, copyButton(() => curl(found.request), 'Copy as curl', 'Copied; set TIKTOK_ACCESS_TOKEN in your shell')), folded('Body', found.request.body, 'request body')),
-      settled ? step(kind, kind === 'good' ? 'check' : 'warn', `TikTok answered ${answer.code ?? answer.status}`, h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, answer.status ? `HTTP ${answer.status}` : '', row.attempts ? ` · attempt ${row.attempts}` : '', answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer'))
+      settled ? step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, answer.status ? `HTTP ${answer.status}` : '', row.attempts ? ` · attempt ${row.attempts}` : '', answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer'))
         : found.mapped && step('', 'clock', 'No answer yet', h('p', { class: 'soft' }, answer?.message || 'It waits in the spool for its turn.'))),
   ];
 };

@@ -61,7 +61,7 @@ const badge = async () => {
   const found = await get('dead', { limit: 1 });
   const entry = document.querySelector('.nav [data-section="dead"]');
   entry.querySelector('.count')?.remove();
-  if (found.total) add(entry, h('span', { class: 'count chip bad', 'aria-label': plural(found.total, 'dead letter') }, count(found.total)));
+  if (found.total || found.total === null) add(entry, h('span', { class: 'count chip bad', 'aria-label': found.total === null ? 'many dead letters' : plural(found.total, 'dead letter') }, found.total === null ? '…' : count(found.total)));
 };
 session.then(() => Promise.allSettled([announce(), badge()]));
 
