@@ -2,7 +2,8 @@
 
 Law: e-mail addresses and telephone numbers in any string, values under keys that name a person or a secret, and such parameters of URLs never leave here; what
 :mod:`gateway.identity.spot` calls no number stays. Results can always be serialised: integers that JSON cannot hold, broken Unicode and overlong strings are
-replaced. Nearly all events have nothing to remove: :func:`untouched` tells so from the serialised whole, and only where it cannot is every string looked at.
+replaced. Nearly all events have nothing to remove: :func:`untouched` tells so from the serialised whole, and only where it cannot is every string looked at – within
+an :class:`_Allowance`: what an event holds beyond what any event needs is lost unread, so that a hostile one cannot hold up the others.
 """
 
 import re
@@ -46,6 +47,14 @@ _MAX_DEPTH = 40
 _NESTED = frozenset({dict, list})
 _MAX_UNQUOTE = 3
 _MAX_DECODED = 64
+_MAX_VALUES = 20_000
+_MAX_READ = 64 << 10
+_MAX_UNKNOWN, _MAX_UNKNOWN_PARAMETERS = 2000, 64
+"""Keys and parameters that are judged before a text or document is no longer called calm."""
+_NEW_KEY = 4
+"""What a key that was never seen costs, in values."""
+_EACH = 64
+"""What a string costs however short it is, in characters."""
 _INT64 = range(-(2**63), 2**64)
 
 _PARAMETER = re.compile(r"([?&;#])([^?&;#=\s\"\\]{1,100})=([^?&;#\s\"]*)")
@@ -63,7 +72,10 @@ _MEMO = 8192
 
 def untouched(properties: dict[str, Any], context: dict[str, Any], raw: bytes, known: Iterable[str] = ()) -> bool:
     """Nothing would be removed. ``raw`` is one JSON document of both and of what else is to be looked at; ``known`` as in :func:`text`."""
-    if not spot.calm(raw) or not _calm_parameters(raw) or not (_clean(properties) and _clean(context)):
+    if not spot.calm(raw) or not _calm_parameters(raw):
+        return False
+    unknown = iter(range(_MAX_UNKNOWN))
+    if not (_clean(properties, unknown) and _clean(context, unknown)):
         return False
     if known and any(number.encode("utf-8", "replace") in raw for number in known):
         return False
@@ -115,69 +127,96 @@ def identifier_is_clean(value: str) -> bool:
 
 def properties(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """Properties or context, redacted."""
-    return _object(value, property_kind, known, 0)
+    return _object(value, property_kind, known, 0, _Allowance())
 
 
 def traits(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """What of the traits says nothing about who the person is."""
-    return _object(value, trait_kind, known, 0)
+    return _object(value, trait_kind, known, 0, _Allowance())
 
 
 def tree(value: Any) -> Any:
     """Any JSON value, redacted as a property's."""
-    return _value(value, PLAIN, property_kind, (), 0)
+    return _value(value, PLAIN, property_kind, (), 0, _Allowance())
 
 
-def _object(value: dict[str, Any], judge: Any, known: Iterable[str], depth: int) -> dict[str, Any]:
+class _Allowance:
+    """How much of one tree is looked at: values, and characters of strings that may hold something personal."""
+
+    __slots__ = ("_characters", "values")
+
+    def __init__(self) -> None:
+        self.values = _MAX_VALUES
+        self._characters = _MAX_READ
+
+    def text(self, value: str, known: Iterable[str], *, grouped: bool) -> str:
+        """:func:`text`; ``''`` where the string is overlong or the allowance used up."""
+        if len(value) > MAX_TEXT:
+            return ""
+        if value.isascii():
+            raw = value.encode()
+            if spot.calm(raw) and _calm_parameters(raw) and not any(number in value for number in known):
+                return value
+        self._characters -= len(value) + _EACH
+        return _text(value, known, grouped=grouped, depth=0) if self._characters >= 0 else ""
+
+
+def _object(value: dict[str, Any], judge: Any, known: Iterable[str], depth: int, allowance: _Allowance) -> dict[str, Any]:
     kept = {}
     for key, inner in value.items():
+        if allowance.values <= 0:
+            break
+        allowance.values -= 1 if key in _clean_keys else _NEW_KEY
         kind = judge(key)
-        if kind == DROP or (key not in _clean_keys and text(key, known) != key):
+        if kind == DROP or (key not in _clean_keys and allowance.text(key, known, grouped=True) != key):
             continue
-        kept[key] = _value(inner, kind, judge, known, depth + 1)
+        kept[key] = _value(inner, kind, judge, known, depth + 1, allowance)
     return kept
 
 
-def _value(value: Any, kind: int, judge: Any, known: Iterable[str], depth: int) -> Any:
+def _value(value: Any, kind: int, judge: Any, known: Iterable[str], depth: int, allowance: _Allowance) -> Any:
     shape = type(value)
     if shape is str:
-        if kind == PERSON:
-            return ""
-        return text(value, known, grouped=kind != CODE) if len(value) <= MAX_TEXT else ""
+        return "" if kind == PERSON else allowance.text(value, known, grouped=kind != CODE)
     if shape is int:
         return value if value in _INT64 else None
     if depth > _MAX_DEPTH:
         return None
     if shape is dict:
-        return _object(value, trait_kind if kind in {PERSON, PARTY} else judge, known, depth)
+        return _object(value, trait_kind if kind in {PERSON, PARTY} else judge, known, depth, allowance)
     if shape is list:
-        return [_value(inner, kind, judge, known, depth + 1) for inner in value]
+        some = value[: max(0, allowance.values)]
+        allowance.values -= len(some)
+        return [_value(inner, kind, judge, known, depth + 1, allowance) for inner in some]
     return value if shape in {float, bool} else None
 
 
-def _clean(value: dict[str, Any]) -> bool:
-    if not value.keys() <= _clean_keys and not all(map(_learn, value)):
+def _clean(value: dict[str, Any], unknown: Iterator[int]) -> bool:
+    if not value.keys() <= _clean_keys and not all(_learn(key, unknown) for key in value):
         return False
     for key, inner in value.items():
         if type(inner) in _NESTED:
             if key in _parties:
                 return False
             if type(inner) is dict:
-                if not _clean(inner):
+                if not _clean(inner, unknown):
                     return False
             else:
                 for item in inner:
                     if type(item) is dict:
-                        if not _clean(item):
+                        if not _clean(item, unknown):
                             return False
                     elif type(item) is list:
                         return False  # lists of lists are rare: let the walk decide
     return True
 
 
-def _learn(key: str) -> bool:
+def _learn(key: str, unknown: Iterator[int]) -> bool:
     if key in _clean_keys:
         return True
+    # Judging is dear: a document of nothing but new keys is left to the walk, which stops in time.
+    if next(unknown, None) is None:
+        return False
     kind = property_kind(key)
     if kind in {PERSON, DROP}:
         return False
@@ -196,9 +235,11 @@ def _calm_parameters(raw: bytes) -> bool:
     if last < 0:
         return True
     # Parameters stand together in one URL or two: what lies before the first and after the last need not be searched.
+    unknown = 0
     for key in _RAW_KEY.findall(raw, max(0, raw.find(b"=") - 101), last + 1):
         if key not in _clean_parameters:
-            if is_personal_query(key.decode("utf-8", "replace")):
+            unknown += 1
+            if unknown > _MAX_UNKNOWN_PARAMETERS or is_personal_query(key.decode("utf-8", "replace")):
                 return False
             if len(key) <= 64:
                 if len(_clean_parameters) >= _MEMO:

@@ -372,3 +372,45 @@ def test_too_many_encoded_parameters_are_not_read_but_removed():
     found = redact.url("https://s.example/?" + "&".join(f"p{n}=a%20{n}" for n in range(100)) + "&x=jane%40example.com")
     assert found.startswith("https://s.example/?p0=a%200&p1=a%201")
     assert found.endswith("p99=redacted&x=redacted")
+
+
+_HOSTILE = {
+    "encoded urls": {"u": [f"https://s.example/?a{n}=x%2520y%2526z%253d{n}&b=%7b%22email%22%3a1%7d" for n in range(12_000)]},
+    "new parameters": {"u": ["/?" + "&".join(f"K{n}x{i}Name=v" for i in range(500)) for n in range(120)]},
+    "new keys": {f"zx{n}y": 1 for n in range(80_000)},
+    "keys in objects": {"u": [{f"zq{n}y": f"a{n}@b.com"} for n in range(40_000)]},
+    "numbers": {"u": [f"q=call+4477009{n:05d}" for n in range(40_000)]},
+    "ones": {"u": [1] * 500_000},
+}
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
+def test_what_no_event_needs_is_lost_unread(kind):
+    """A mebibyte made to be dear takes a small part of what reading all of it would; nothing unread gets through."""
+    body = _HOSTILE[kind]
+    start = time.thread_time()
+    if not redact.untouched(body, {}, orjson.dumps(body)):
+        found = orjson.dumps(redact.properties(body))
+        assert b"@b.com" not in found
+        assert b"call+44" not in found
+        assert b"email" not in found
+    # Some 70 ms here; the bound leaves room for slower machines.
+    assert time.thread_time() - start < 0.35
+
+
+def test_within_the_allowance_everything_is_read():
+    items = [{"content_id": f"sku-{n}", "url": f"https://s.example/p/{n}?utm_source=a%20b", "price": 9.5} for n in range(500)]
+    body = {"contents": items, "note": "mail jane@example.com"}
+    found = redact.properties(body)
+    assert found["contents"] == items
+    assert found["note"] == "mail [redacted]"
+
+
+def test_beyond_the_allowance_nothing_is_kept_unread():
+    found = redact.properties(
+        {"texts": [f"mail jane{n}@example.com" for n in range(5000)], "last": "mail jane@example.com", "calm": "a"}
+    )
+    assert set(found["texts"]) == {"mail [redacted]", ""}
+    assert found["last"] == ""
+    assert found["calm"] == "a"
+    assert len(redact.properties({"n": list(range(50_000))})["n"]) < 20_000
