@@ -1,32 +1,29 @@
 """Killed, cut off from power, out of space, damaged: what was acknowledged is there afterwards.
 
-The short form runs in seconds; ``SPOOL_CRASH_KILLS`` and ``SPOOL_CRASH_IMAGES`` make it longer.
+The short forms run in seconds; ``SPOOL_CRASH_KILLS`` makes the kills more, the rest has scripts of its own in benchmarks/faults.
 """
 
 import asyncio
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
 
+from benchmarks.faults import machine, power
 from gateway.errors import SpoolUnavailable
-from gateway.outcome import Outcome
-from gateway.spool.base import Done, NewRecord, Record, Settlement
+from gateway.spool.base import NewRecord, Record
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 
 KILLS = int(os.environ.get("SPOOL_CRASH_KILLS", "12"))
-IMAGES = int(os.environ.get("SPOOL_CRASH_IMAGES", "50"))
 MIB = 1 << 20
 
 CHILD = """
@@ -121,115 +118,21 @@ async def test_killed_at_any_moment_it_loses_nothing_that_was_acknowledged(tmp_p
     assert done
 
 
-class RecordingDisk(apsw.VFS):
-    """Remembers every write and sync of every file, to rebuild what a power loss may leave."""
-
-    def __init__(self, name: str) -> None:
-        self.journal: list[tuple[str, str, int, bytes]] = []
-        super().__init__(name, "")
-
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
-        return _RecordingFile(self, name, flags)
-
-    def xDelete(self, name: str, sync: bool) -> None:  # noqa: N802 - SQLite's name
-        super().xDelete(name, sync)
-        self.journal.append(("delete", Path(name).name, 0, b""))
-
-
-class _RecordingFile(apsw.VFSFile):
-    def __init__(self, disk: RecordingDisk, name: Any, flags: list[int]) -> None:
-        self._disk = disk
-        self._file = Path(name.filename() if isinstance(name, apsw.URIFilename) else str(name)).name
-        super().__init__("", name, flags)
-
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        super().xWrite(data, offset)
-        self._disk.journal.append(("write", self._file, offset, bytes(data)))
-
-    def xTruncate(self, size: int) -> None:  # noqa: N802 - SQLite's name
-        super().xTruncate(size)
-        self._disk.journal.append(("truncate", self._file, size, b""))
-
-    def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
-        super().xSync(flags)
-        self._disk.journal.append(("sync", self._file, 0, b""))
-
-
-def power_loss(journal: list[tuple[str, str, int, bytes]], chance: random.Random) -> dict[str, bytearray]:
-    """The files when power fails at the journal's end: of what was not synced, any part may have reached the disk, in any order,
-    torn at 512 bytes."""
-    files: dict[str, bytearray] = {}
-    pending: dict[str, list[tuple[str, int, bytes]]] = {}
-
-    def apply(name: str, kind: str, offset: int, data: bytes) -> None:
-        content = files.setdefault(name, bytearray())
-        if kind == "truncate":
-            del content[offset:]
-            return
-        content.extend(bytes(max(0, offset + len(data) - len(content))))
-        content[offset : offset + len(data)] = data
-
-    for kind, name, offset, data in journal:
-        if kind == "sync":
-            for write in pending.pop(name, []):
-                apply(name, *write)
-        elif kind == "delete":
-            files.pop(name, None)
-            pending.pop(name, None)
-        else:
-            pending.setdefault(name, []).append((kind, offset, data))
-    share = chance.choice([0.0, 0.3, 0.9, 1.0])
-    for name, writes in pending.items():
-        survivors = [write for write in writes if chance.random() < share]
-        for kind, offset, data in survivors:
-            keep = len(data) if chance.random() < 0.8 else chance.randrange(0, len(data) + 1) // 512 * 512
-            apply(name, kind, offset, data[:keep])
-    return files
-
-
-def write_image(directory: Path, files: dict[str, bytearray]) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
-    for name, content in files.items():
-        (directory / name).write_bytes(content)
-
-
-@pytest.mark.timeout(120)
 async def test_after_a_power_loss_everything_synced_is_there(tmp_path: Path) -> None:
-    chance = random.Random(77)
-    disk = RecordingDisk("recording")
-    spool = await SqliteSpool.open(SpoolSettings(path=str(tmp_path / "spool"), max_bytes=8 * MIB), vfs="recording")
-    cuts: list[tuple[int, set[bytes], set[bytes]]] = []
-    acknowledged: set[bytes] = set()
-    settled: set[bytes] = set()
-    sent: set[bytes] = set()
-    for number in range(120):
-        records = [NewRecord("a", "", 1.0, b"%d.%d:" % (number, n) + b"x" * 2000) for n in range(chance.choice([1, 1, 5, 70]))]
-        await spool.put(records)
-        acknowledged |= {record.payload for record in records}
-        cuts.append((len(disk.journal), set(acknowledged), set(settled)))
-        if number % 3 == 2:
-            leased = await spool.lease("a", 100, MIB, 0)
-            sent |= {record.payload for record in leased}
-            await spool.settle(Settlement(done=[Done(record.id, Outcome.DELIVERED) for record in leased]))
-            settled |= {record.payload for record in leased}
-            cuts.append((len(disk.journal), set(acknowledged), set(settled)))
-    await spool.close()
-    journal = list(disk.journal)
-    assert sum(kind == "sync" for kind, *_ in journal) > 100
-    image = tmp_path / "image"
-    loop = asyncio.get_running_loop()
-    for _ in range(IMAGES):
-        length = chance.randrange(cuts[0][0], len(journal) + 1)
-        _, promised, gone = [cut for cut in cuts if cut[0] <= length][-1]
-        await loop.run_in_executor(None, write_image, image, power_loss(journal[:length], chance))
-        after = await SqliteSpool.open(SpoolSettings(path=str(image), max_bytes=64 * MIB))
-        assert after.salvaged is None
-        found = {record.payload for record in await lease_all(after)}
-        await after.close()
-        check_integrity(image)
-        assert promised - found - sent == set()
-        assert found & gone == set()
+    """The short form of ``python -m benchmarks.faults.power``."""
+    found = await power.run(tmp_path, images=40, seed=77)
+    assert found.kept, found
+    assert found.images == 40
+    assert found.syncs > 100
+
+
+def test_an_image_loses_what_was_not_synced() -> None:
+    """The disk of the run above forgets, or it would prove nothing."""
+    journal: power.Journal = [("write", "f", 0, b"a" * 512), ("sync", "f", 0, b""), ("write", "f", 512, b"b" * 512)]
+    images = {bytes(power.power_loss(journal, random.Random(seed))["f"]) for seed in range(40)}
+    assert all(image.startswith(b"a" * 512) for image in images)
+    assert {len(image) for image in images} == {512, 1024}
+    assert power.power_loss([*journal, ("delete", "f", 0, b"")], random.Random(1)) == {}
 
 
 @pytest.fixture
@@ -270,51 +173,36 @@ async def test_out_of_space_refuses_and_comes_back_by_itself(tmp_path: Path, sma
     check_integrity(directory)
 
 
-def damage(path: Path, chance: random.Random) -> None:
-    """Overwrite some places with rubbish."""
-    content = bytearray(path.read_bytes())
-    for _ in range(chance.randrange(1, 6)):
-        start = chance.randrange(len(content))
-        length = chance.choice([1, 4, 16, 512, 8192])
-        content[start : start + length] = chance.randbytes(min(length, len(content) - start))
-    path.write_bytes(content)
-
-
-def quarantine(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if ".damaged-" in path.name and path.name.count("-") == 1]
-
-
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(20))
 async def test_a_damaged_file_is_salvaged_and_never_keeps_the_spool_from_starting(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    directory = tmp_path / "spool"
-    settings = SpoolSettings(path=str(directory))
-    spool = await SqliteSpool.open(settings)
-    everything: set[bytes] = set()
-    for number in range(40):
-        records = [NewRecord("a", "o", 1.0, b"%d.%d:" % (number, n) + b"x" * 700) for n in range(chance.choice([1, 3, 30]))]
-        await spool.put(records)
-        everything |= {record.payload for record in records}
-    delivered = await spool.lease("a", 20, MIB, 0)
-    await spool.settle(Settlement(done=[Done(record.id, Outcome.DELIVERED) for record in delivered]))
-    everything -= {record.payload for record in delivered}
-    await spool.close()
-    await asyncio.get_running_loop().run_in_executor(None, damage, directory / "spool.db", chance)
-    again = await SqliteSpool.open(settings)
-    found = await lease_all(again)
-    intact = {record.payload for record in found} & everything
-    quarantined = sum(n for (_, outcome, _), n in (await again.stats()).totals.items() if outcome == "quarantined")
-    if again.salvaged is None:
-        # Rubbish within payloads and in unused places is no damage to the file.
-        assert len(found) == len(everything)
-    else:
-        assert len(quarantine(directory)) == 1
-        assert again.salvaged.lost == quarantined
-        # Damage costs the rows it hits (at most 30 records each here) and those on the same page, never the rest of the file.
-        assert len(found) > len(everything) * 0.6
-    assert len(intact) > len(everything) * 0.6
-    assert len({record.payload for record in found}) == len(found)
-    await again.put([NewRecord("a", "", 1.0, b"after")])
-    assert [record.payload for record in await lease_all(again)] == [b"after"]
-    await again.close()
-    check_integrity(directory)
+    """The short form of ``python -m benchmarks.faults.machine corrupt``."""
+    found = await machine.corrupt(tmp_path, random.Random(seed))
+    assert found.fault == "", found
+    check_integrity(tmp_path / "spool")
+
+
+async def test_a_failed_sync_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """The short form of ``python -m benchmarks.faults.machine sync``."""
+    found = await machine.failing_syncs(tmp_path, random.Random(4), failures=4)
+    assert found.fault == "", found
+
+
+@pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
+async def test_a_clock_that_jumps_a_day_moves_no_retry_and_loses_nothing(tmp_path: Path, jump_s: float) -> None:
+    """The short form of ``python -m benchmarks.faults.machine clock``."""
+    found = await machine.jumping_clock(tmp_path, jump_s)
+    assert found.fault == "", found
+
+
+async def test_two_processes_on_one_spool(tmp_path: Path) -> None:
+    found = await machine.two_processes(tmp_path)
+    assert found.fault == "", found
+
+
+@pytest.mark.timeout(120)
+async def test_a_disk_that_fills_up_and_empties_again(tmp_path: Path) -> None:
+    """A real small disk, where it may be mounted."""
+    found = await machine.full_disk(tmp_path)
+    if found.skipped:
+        pytest.skip(found.skipped)
+    assert found.fault == "", found
