@@ -110,6 +110,12 @@ class ClientLine(asyncio.Protocol):
             self._sent = True
             self._transport.write(data)
 
+    def send_together(self, pieces: tuple[bytes | memoryview, ...]) -> None:
+        """Write several ready buffers without copying them into one."""
+        if self._transport is not None:
+            self._sent = True
+            self._transport.writelines(pieces)
+
     def pause_upload(self) -> None:
         """The app does not take the body as fast as it comes."""
         if not self._upload_paused:

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _CONTENT_LENGTH = istr("Content-Length")
 _LAST_CHUNK = b"0\r\n\r\n"
+_COPIED_BYTES = 2048
+"""Up to here one copy costs less than a second buffer."""
 
 
 def _chunk(data: bytes | memoryview) -> bytes:
@@ -38,6 +40,9 @@ class Asking(ClientEnd, Protocol):
     @property
     def keeps(self) -> bool:
         """Whether the connection is kept after the answer in work."""
+
+    def send_together(self, pieces: tuple[bytes | memoryview, ...]) -> None:
+        """Write several buffers as one."""
 
     def close_after(self) -> None:
         """Close once the answer in work is complete."""
@@ -225,9 +230,11 @@ class Exchange:
                 block += _chunk(body)
             if done:
                 block += _LAST_CHUNK
-        elif body:
-            block += body
-        self._client.send(block)
+            self._client.send(block)
+        elif len(body) > _COPIED_BYTES:
+            self._client.send_together((block, body))
+        else:
+            self._client.send(block + body)
         if done:
             self._finish()
 
