@@ -17,6 +17,7 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.app.gauges import Gauges
+from gateway.app.management import Management, make_desk
 from gateway.catalog.runtime import EMPTY, Catalogue, Live, compile_catalogue
 from gateway.config.load import Loaded, load
 from gateway.config.watch import Watcher
@@ -65,10 +66,12 @@ class Gateway:
             now=time.time,
             entropy=secrets.token_bytes,
             purge=self._purge,
+            script=self._settings.edge.script,
         )
         self._listener = Listener(self._settings.edge, self._collector, self.metrics)
         self._watcher = Watcher(lambda: self._loaded.files, self.reload)
         self._ops: web.AppRunner | None = None
+        self._management: Management | None = None
         self._spool: Spool | None = None
         self._worker: Worker | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -93,6 +96,7 @@ class Gateway:
                     await self._spool_tried.wait()
         await self._listener.start()
         await self._start_ops()
+        await self._start_management()
         self._watching = tasks.keep(self._watcher.run, "watch configuration")
         # What start-up made lives as long as the process: the collector need not look at it again. Its thresholds stay: rarer and longer
         # pauses were measured to cost three times the p99 and to save nothing.
@@ -108,6 +112,8 @@ class Gateway:
         """Drain, close what is open, say what remains."""
         await self.drain()
         await tasks.cancel(self._watching, self._opening)
+        if self._management is not None:
+            await self._management.close()
         if self._spool is not None:
             with suppress(SpoolUnavailable):
                 await self._spool.close()
@@ -147,6 +153,8 @@ class Gateway:
             return
         self._loaded = loaded
         self._announce(loaded)
+        if self._management is not None and (admin := loaded.settings.admin) is not None:
+            self._management.desk.access.reconfigure(admin.tokens, admin.allowed_hosts)
         self._collector.reconfigure(loaded.settings.consent)
         self._put_in_force(catalogue)
         self._gauges.reload_ok = True
@@ -188,8 +196,6 @@ class Gateway:
     def _announce(self, loaded: Loaded) -> None:
         for problem in loaded.problems:
             _log.error("configuration problem; the site is served, the part is off", extra={"problem": str(problem)})
-        if loaded.settings.admin is not None:
-            _log.warning("the admin section is read, but this version has no management UI yet")
         for integration in loaded.settings.integrations:
             if integration.test_event_code:
                 _log.warning("a test event code is set: events do not reach reports", extra={"integration": integration.id})
@@ -229,6 +235,12 @@ class Gateway:
         host, port = parse_listen(self._settings.ops.listen)
         # never shared, even where the edge's port is: each instance is scraped by itself
         await web.TCPSite(self._ops, host or None, port).start()
+
+    async def _start_management(self) -> None:
+        if (admin := self._settings.admin) is not None:
+            desk = make_desk(admin, lambda: self._spool, self.live, self.metrics)
+            self._management = Management(admin, desk)
+            await self._management.start()
 
     async def _drain(self) -> None:
         drain = self._settings.drain

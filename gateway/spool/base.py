@@ -146,6 +146,10 @@ class Spool(Protocol):
         """Remove the owner's queued and dead records (leased ones when they come back); how many."""
         ...
 
+    async def erase(self, needle: bytes, reason: Reason) -> int:
+        """Remove the queued and dead records whose payload holds ``needle`` (leased ones when they come back); how many. A scan of everything."""
+        ...
+
     async def stats(self) -> SpoolStats:
         """Depths, bytes and durable totals."""
         ...

@@ -7,7 +7,7 @@ with the process. For ``send-test`` and for tests of what sits on either side of
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.errors import SpoolUnavailable
@@ -126,12 +126,17 @@ class MemorySpool:
 
     async def purge(self, owner: str, reason: Reason) -> int:
         """See :meth:`Spool.purge`."""
+        return self._remove(lambda found: bool(owner) and found.owner == owner, reason)
+
+    async def erase(self, needle: bytes, reason: Reason) -> int:
+        """See :meth:`Spool.erase`."""
+        return self._remove(lambda found: bool(needle) and needle in found.payload, reason)
+
+    def _remove(self, meant: Callable[[Record | DeadLetter], bool], reason: Reason) -> int:
         self._check_open()
-        if not owner:
-            return 0
         purged = 0
         for id_, entry in list(self._queue.items()):
-            if entry.record.owner != owner:
+            if not meant(entry.record):
                 continue
             if entry.leased:
                 entry.doomed = reason
@@ -139,7 +144,7 @@ class MemorySpool:
             self._forget(id_)
             self._tally(entry.record, Outcome.PURGED, reason)
             purged += 1
-        for letter in [letter for letter in self._dead.values() if letter.owner == owner]:
+        for letter in [letter for letter in self._dead.values() if meant(letter)]:
             self._raise(letter)
             self._totals[letter.lane, Outcome.PURGED.value, reason.value] += 1
             purged += 1

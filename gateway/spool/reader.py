@@ -145,6 +145,29 @@ def owned_segments(owners: list[str], after: int, max_segments: int) -> Callable
     return read
 
 
+def holding_segments(needle: bytes, after: int, max_segments: int) -> Callable[[apsw.Connection], tuple[int | None, list[Any]]]:
+    """Scan ``max_segments`` segments after ``after``: (last id scanned, None at the end; [(id, records, mask of those whose payload holds ``needle``)])."""
+
+    def read(connection: apsw.Connection) -> tuple[int | None, list[Any]]:
+        (last,) = schema.one(
+            connection, "SELECT max(id) FROM (SELECT id FROM segment WHERE id > ? ORDER BY id LIMIT ?)", (after, max_segments)
+        )
+        if last is None:
+            return None, []
+        rows = connection.execute(
+            "SELECT id, head, data FROM segment WHERE id > ? AND id <= ? AND instr(data, ?)", (after, last, needle)
+        )
+        found = []
+        for id_, head, data in rows:
+            segment = parse("", id_, orjson.loads(head), data)
+            mask = sum(1 << position for position, payload in enumerate(segment.payloads) if needle in payload)
+            if mask:  # else it lay across two payloads
+                found.append((id_, segment.count, mask))
+        return last, found
+
+    return read
+
+
 def oldest(low: int, high: int) -> Callable[[apsw.Connection], float]:
     """The oldest acceptance between two segment ids; 0 = none."""
 

@@ -334,6 +334,26 @@ class SqliteSpool:
             window.end_purge()
         return purged
 
+    async def erase(self, needle: bytes, reason: Reason) -> int:
+        """See :meth:`Spool.erase`."""
+        self._check_open()
+        if not needle:
+            return 0
+        erased: Counter[str] = Counter()
+        async with self._purge_lock:
+            await self._run(_no_work)  # what was put before this call is committed, and known here
+            window = self._window
+            try:
+                await self._remove(window.begin_erasure(needle, reason.value, erased))
+                after: int | None = -1
+                while after is not None:
+                    after, rows = await self._side_reader.run(reader.holding_segments(needle, after, SCAN_SEGMENTS // 16))
+                    await self._remove(window.erase_rows(rows, reason.value, erased))
+                dead = await self._run(lambda transaction: transaction.erase_dead(needle, reason.value))
+            finally:
+                window.end_purge()
+        return erased.total() + int(dead)
+
     # --- what there is
 
     async def stats(self) -> SpoolStats:

@@ -131,6 +131,10 @@ class Transaction:
         """An owner's dead letters → purged."""
         return self._final(self._take_dead("owner = ? AND owner <> ''", owner, payload=False), Outcome.PURGED, reason)
 
+    def erase_dead(self, needle: bytes, reason: str) -> int:
+        """Dead letters whose payload holds ``needle`` → purged."""
+        return self._final(self._take_dead("instr(payload, ?)", needle, payload=False), Outcome.PURGED, reason)
+
     def expire_dead(self, died_before: float, limit: int) -> list[Any]:
         """The oldest dead letters that died before then → expired; at most ``limit`` rows."""
         ids = self._execute("SELECT id FROM dead WHERE died_at < ? ORDER BY died_at LIMIT ?", (died_before, limit)).fetchall()
@@ -166,7 +170,7 @@ class Transaction:
         if count:
             self._execute(_TALLY[count], values)
 
-    def _take_dead(self, where: str, argument: str, *, payload: bool = True) -> list[Any]:
+    def _take_dead(self, where: str, argument: str | bytes, *, payload: bool = True) -> list[Any]:
         column = "payload" if payload else "NULL"
         rows: list[Any] = self._execute(
             f"DELETE FROM dead WHERE {where} RETURNING lane, owner, reason, {column}",  # noqa: S608 - constants of this module

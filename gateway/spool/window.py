@@ -225,6 +225,53 @@ class Window:
                 self._purge_stored(id_, owners, removal, purged)
         return self._close(removal, touched)
 
+    def begin_erasure(self, needle: bytes, reason: str, erased: Counter[str]) -> Removal:
+        """Purge what is in memory and holds ``needle``; until :meth:`end_purge`, what is removed otherwise is remembered."""
+        self._deleted_meanwhile = set()
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        for segment in self.segments.values():
+            mask = sum(
+                1 << position for position in positions(segment.full & ~segment.gone) if needle in segment.payloads[position]
+            )
+            self._erase_held(segment, mask, reason, removal, touched, erased)
+        return self._close(removal, touched)
+
+    def erase_rows(self, rows: Iterable[tuple[int, int, int]], reason: str, erased: Counter[str]) -> Removal:
+        """Purge what a scan of the tables has found: (segment, its records, mask of those that are meant)."""
+        removal = Removal()
+        touched: dict[int, Segment] = {}
+        for id_, count, mask in rows:
+            if self._deleted_meanwhile is not None and id_ in self._deleted_meanwhile:
+                continue
+            held = self.segments.get(id_)
+            if held is not None:
+                self._erase_held(held, mask & ~held.gone, reason, removal, touched, erased)
+            else:
+                self._take_stored(id_, count, mask, reason, removal, erased)
+        return self._close(removal, touched)
+
+    def _erase_held(
+        self, segment: Segment, mask: int, reason: str, removal: Removal, touched: dict[int, Segment], erased: Counter[str]
+    ) -> None:
+        for position in positions(mask):
+            if segment.leased >> position & 1:
+                segment.doomed = {**(segment.doomed or {}), position: reason}
+                continue
+            self.queues[segment.lane].withdraw(segment, 1 << position)
+            touched[segment.id] = segment
+            removal.totals[segment.lane, Outcome.PURGED.value, reason] += 1
+            erased[""] += 1
+
+    def _take_stored(self, id_: int, count: int, mask: int, reason: str, removal: Removal, erased: Counter[str]) -> None:
+        known = self._masks.get(id_, 0)
+        fresh = mask & ~known
+        if not fresh:
+            return
+        removal.totals[self._keys[id_ >> SEQUENCE_BITS], Outcome.PURGED.value, reason] += fresh.bit_count()
+        erased[""] += fresh.bit_count()
+        self._set_gone(id_, known | fresh, count, removal)
+
     def end_purge(self) -> None:
         """Everything has been scanned."""
         self._purging = {}
@@ -255,10 +302,13 @@ class Window:
                 gone |= 1 << position
                 removal.totals[lane, Outcome.PURGED.value, reason] += 1
                 purged[owner] += 1
-        if gone == known:
-            return
+        if gone != known:
+            self._set_gone(id_, gone, len(owners), removal)
+
+    def _set_gone(self, id_: int, gone: int, count: int, removal: Removal) -> None:
+        """Write the mask of a segment that is not in memory."""
         self.rereads += 1
-        if gone == (1 << len(owners)) - 1:
+        if gone == (1 << count) - 1:
             removal.segments.append(id_)
             if self._masks.pop(id_, 0):
                 removal.unmask.append(id_)

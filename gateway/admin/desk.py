@@ -1,0 +1,39 @@
+"""What the management listener works with (pure): everything is put on the desk by the composition root.
+
+Law: a part that is not there is None, and the resource that needs it says so; no resource reaches around the desk.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.admin.access import Access
+from gateway.admin.replays import Replays
+from gateway.catalog.runtime import Live
+from gateway.spool.base import Spool
+from gateway.telemetry.metrics import Metrics
+
+
+class Preview(NamedTuple):
+    """What a sealed event is mapped to now: the data item (None if it would not be sent), what a person should know, and why it is not sent."""
+
+    payload: dict[str, Any] | None
+    findings: tuple[str, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(slots=True)
+class Desk:
+    """One per listener."""
+
+    access: Access
+    spool: Callable[[], Spool | None]
+    """The spool, None while it is not open."""
+    live: Live
+    metrics: Metrics
+    now: Callable[[], float]
+    preview: Callable[[str, dict[str, Any]], Preview | None]
+    """(integration, sealed event) → what it would be now; None if there is no such integration."""
+    erase: Callable[[str, str], Awaitable[dict[str, int]]] | None = None
+    """(``email``, ``external_id`` or ``anonymous_id``, value) → what was removed, by kind."""
+    replays: Replays = field(default_factory=Replays)

@@ -1,0 +1,119 @@
+"""Puts the management listener together (io): its desk, its address, its life.
+
+Law: a fault here costs the listener and nothing else; the site and the events go on, and the log says what to do.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.admin.access import Access
+from gateway.admin.desk import Desk, Preview
+from gateway.admin.listener import create_app
+from gateway.admin.pages import site
+from gateway.admin.settings import AdminSettings
+from gateway.catalog.runtime import Live
+from gateway.edge.settings import parse_listen
+from gateway.errors import SpoolUnavailable
+from gateway.identity import normalise
+from gateway.identity.seal import owner, sha256
+from gateway.mapping.compile import Unmapped
+from gateway.outcome import Reason
+from gateway.spool.base import Spool
+from gateway.telemetry.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+
+def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: Live, metrics: Metrics) -> Desk:
+    """The desk of a gateway, running or not."""
+
+    async def erased(kind: str, value: str) -> dict[str, int]:
+        found = spool()
+        if found is None:
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "not open")
+        return await erase(found, kind, value)
+
+    return Desk(
+        access=Access(settings.tokens, settings.allowed_hosts, time.time, secrets.token_bytes),
+        spool=spool,
+        live=live,
+        metrics=metrics,
+        now=time.time,
+        preview=lambda integration, sealed: preview(live, integration, sealed),
+        erase=erased,
+    )
+
+
+def preview(live: Live, integration: str, sealed: dict[str, Any]) -> Preview | None:
+    """What ``sealed`` is mapped to by the integration as it is now."""
+    found = live.current.integrations.get(integration)
+    if found is None:
+        return None
+    try:
+        mapped = found.program.apply(sealed)
+    except Exception:  # noqa: BLE001 - as at delivery: an event that cannot be mapped is told so
+        return Preview(None, refusal="the stored event cannot be mapped")
+    if isinstance(mapped, Unmapped):
+        return Preview(None, refusal=mapped.detail)
+    return Preview(mapped.item, mapped.findings)
+
+
+async def erase(spool: Spool, kind: str, value: str) -> dict[str, int]:
+    """Remove a person's queued and dead records; how many, by what they were found by. ``kind`` is email, external_id or anonymous_id."""
+    removed = {}
+    text = value.strip()
+    if kind == "anonymous_id":
+        removed["anonymous_id"] = await spool.purge(owner(text), Reason.ERASED)
+        kind = "external_id"  # where nothing better is known, TikTok is sent the anonymous id's hash
+    if normalise.is_digest(text):
+        digest = normalise.digest(text)
+    else:
+        normal = normalise.email(text) if kind == "email" else normalise.external_id(text)
+        digest = sha256(normal) if normal else ""
+    removed[kind] = await spool.erase(digest.encode(), Reason.ERASED) if digest else 0
+    return removed
+
+
+class Management:
+    """The management listener of a running gateway."""
+
+    def __init__(self, settings: AdminSettings, desk: Desk) -> None:
+        self.desk = desk
+        self._settings = settings
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen; what keeps it from that is logged."""
+        try:
+            host, port = parse_listen(self._settings.listen)
+            pages = await asyncio.get_running_loop().run_in_executor(None, site.Pages)
+            runner = web.AppRunner(
+                create_app(self.desk, pages.routes(), site.PUBLIC),
+                access_log=None,
+                shutdown_timeout=1.0,
+                handler_cancellation=True,
+            )
+            await runner.setup()
+            self._runner = runner
+            await web.TCPSite(runner, host or None, port).start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the site must not notice
+            _log.error(
+                "the management UI cannot listen; everything else runs",
+                extra={"listen": self._settings.listen, "problem": str(error)},
+            )
+            return
+        if not self._settings.tokens:
+            _log.warning("admin.tokens is empty: nobody can log in to the management UI")
+        _log.info("management UI", extra={"listen": self._settings.listen})
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None

@@ -1,0 +1,165 @@
+"""Dead letters over the API: looked at, counted, replayed, dropped, taken away, erased."""
+
+import asyncio
+import hashlib
+import json
+
+import pytest
+from managing import TOKEN, Management, sealed
+
+from gateway.identity.seal import owner
+from gateway.outcome import Reason
+from gateway.spool.base import Death, NewRecord, Settlement
+
+
+async def test_a_letter_shows_what_was_received_what_would_be_sent_and_why_it_died(management: Management) -> None:
+    await management.bury("e1")
+    _, found = await management.call("GET", "dead")
+    (row,) = found["items"]
+    assert (row["name"], row["event"], row["reason"], found["total"], found["next"]) == (
+        "Order Completed",
+        "Purchase",
+        "tiktok_rejected",
+        1,
+        None,
+    )
+    assert "Not a valid number" in row["answer"]
+    _, whole = await management.call("GET", f"dead/{row['id']}")
+    assert whole["mapped"]["properties"] == {"currency": "EUR", "value": 9.99}
+    assert whole["answer"]["code"] == "40002"
+    assert whole["received"]["user"]["email"] == "aaaaaaaa…"
+    assert whole["mapped"]["user"]["ip"] == "81.2.69.0/24"
+    text = json.dumps(whole)
+    assert "a" * 64 not in text
+    assert "81.2.69.142" not in text
+    assert TOKEN not in text
+
+
+async def test_lists_are_paged_and_filtered(management: Management) -> None:
+    await management.bury(*[f"e{n}" for n in range(7)])
+    await management.bury("odd", name="Wheel Spun", lane="other")
+    seen, cursor = [], ""
+    while cursor is not None:
+        _, page = await management.call("GET", f"dead?limit=3&cursor={cursor}")
+        seen += [item["event_id"] for item in page["items"]]
+        cursor = page["next"]
+    assert sorted(seen) == sorted([f"e{n}" for n in range(7)] + ["odd"])
+    for query, count in (
+        ("integration=other", 1),
+        ("q=wheel", 1),
+        ("q=VALID", 8),
+        ("reason=too_old", 0),
+        ("until=1", 0),
+        ("since=1", 8),
+    ):
+        assert (await management.call("GET", f"dead?{query}"))[1]["total"] == count
+    for bad in ("limit=0", "limit=501", "cursor=x", "nonsense=1", "since=x"):
+        assert (await management.call("GET", f"dead?{bad}"))[0] == 422
+
+
+async def finished(management: Management, job: str) -> dict[str, object]:
+    async with asyncio.timeout(10):
+        while (found := (await management.call("GET", f"dead/jobs/{job}"))[1])["state"] == "running":  # noqa: ASYNC110 - progress is asked for, as the page does
+            await asyncio.sleep(0.01)
+    return dict(found)
+
+
+async def test_replay_is_estimated_first_and_tells_how_far_it_is(management: Management) -> None:
+    await management.bury(*[f"e{n}" for n in range(250)])
+    await management.bury("gone", lane="gone")
+    _, estimate = await management.call("POST", "dead/replay", {"filter": {}, "dry_run": True})
+    assert (estimate["count"], estimate["job"]) == (251, None)
+    assert "integration gone does not exist" in estimate["warnings"][0]
+    assert (await management.call("GET", "dead"))[1]["total"] == 251
+    _, begun = await management.call("POST", "dead/replay", {"filter": {"integration": "tiktok"}})
+    assert await finished(management, begun["job"]) == {
+        "id": begun["job"],
+        "count": 250,
+        "done": 250,
+        "state": "done",
+        "message": "",
+    }
+    assert (await management.call("GET", "dead"))[1]["total"] == 1
+    again = await management.spool.lease("tiktok", 500, 1 << 20, 1.0)
+    assert {json.loads(record.payload)["event_id"] for record in again} == {f"e{n}" for n in range(250)}
+    assert {record.attempts for record in again} == {0}
+
+
+async def test_a_replay_is_cancelled(management: Management) -> None:
+    await management.bury(*[f"e{n}" for n in range(400)])
+    _, begun = await management.call("POST", "dead/replay", {"filter": {}})
+    status, _ = await management.call("DELETE", f"dead/jobs/{begun['job']}")
+    found = await finished(management, begun["job"])
+    assert (status, found["state"]) in {(204, "cancelled"), (404, "done")}
+    assert sum(lane.queued + lane.dead for lane in (await management.spool.stats()).lanes) == 400
+
+
+async def test_what_may_have_arrived_long_ago_is_warned_of(management: Management) -> None:
+    await management.spool.put([NewRecord("tiktok", "", management.clock(), sealed("e1"))])
+    (record,) = await management.spool.lease("tiktok", 1, 1 << 20, 0.0)
+
+    await management.spool.settle(Settlement(dead=[Death(record.id, Reason.INTEGRATION_REMOVED)]))
+    ask = {"filter": {}, "dry_run": True}
+    assert (await management.call("POST", "dead/replay", ask))[1]["warnings"] == []
+    management.clock.now += 49 * 3600
+    assert "count them twice" in (await management.call("POST", "dead/replay", ask))[1]["warnings"][0]
+
+
+async def test_chosen_ones_are_dropped_and_stay_dropped(management: Management) -> None:
+    await management.bury("e1", "e2", "e3")
+    ids = [item["id"] for item in (await management.call("GET", "dead"))[1]["items"]]
+    assert await management.call("POST", "dead/drop", {"ids": [ids[0], ids[0], "12345678"]}) == (200, {"dropped": 1})
+    assert (await management.call("GET", "dead"))[1]["total"] == 2
+    assert await management.call("POST", "dead/drop", {"filter": {}}) == (200, {"dropped": 2})
+
+
+async def test_export_is_a_line_for_each(management: Management) -> None:
+    await management.bury(*[f"e{n}" for n in range(450)])
+    status, text = await management.call("GET", "dead/export?integration=tiktok")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert (status, len(lines), lines[0]["mapped"]["event"]) == (200, 450, "Purchase")
+    assert "a" * 64 not in text
+
+
+async def test_a_withdrawn_visitor_s_letters_are_not_there_to_be_replayed(management: Management) -> None:
+    await management.bury("mine", owner=owner("visitor-1"))
+    await management.bury("yours")
+    await management.spool.purge(owner("visitor-1"), Reason.WITHDRAWN)
+    _, begun = await management.call("POST", "dead/replay", {"filter": {}})
+    assert (await finished(management, begun["job"]))["done"] == 1
+
+
+@pytest.mark.parametrize(
+    ("person", "kind"),
+    [({"email": " Alice@Example.com "}, "email"), ({"email": hashlib.sha256(b"alice@example.com").hexdigest()}, "email"), ({"external_id": "C-1"}, "external_id"),
+     ({"anonymous_id": "visitor-1"}, "anonymous_id")],
+)  # fmt: skip
+async def test_a_person_is_erased_wherever_it_waits(management: Management, person: dict[str, str], kind: str) -> None:
+    user = {
+        "email": hashlib.sha256(b"alice@example.com").hexdigest(),
+        "external_id": ["c" * 64, hashlib.sha256(b"C-1").hexdigest()],
+    }
+    mine = owner("visitor-1")
+    await management.bury("dead-mine", owner=mine, user=user)
+    await management.bury("dead-yours")
+    records = [
+        NewRecord("tiktok", mine, 1.0, sealed("queued-mine", user=user)),
+        NewRecord("tiktok", "", 1.0, sealed("queued-yours")),
+    ]
+    await management.spool.put(records)
+    status, found = await management.call("POST", "erase", person)
+    assert (status, found["removed"][kind]) == (200, 2)
+    left = await management.spool.lease("tiktok", 10, 1 << 20, 0.0)
+    assert [json.loads(record.payload)["event_id"] for record in left] == ["queued-yours"]
+    assert [item["event_id"] for item in (await management.call("GET", "dead"))[1]["items"]] == ["dead-yours"]
+
+
+async def test_erasure_takes_exactly_one_name(management: Management) -> None:
+    for person in ({}, {"email": "a@b.example", "external_id": "1"}, {"phone": "1"}):
+        assert (await management.call("POST", "erase", person))[0] == 422
+
+
+async def test_without_a_spool_the_answer_says_so(management: Management) -> None:
+    management.desk.spool = lambda: None
+    status, found = await management.call("GET", "dead")
+    assert (status, found["error"]["code"]) == (503, "unavailable")
