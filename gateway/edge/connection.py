@@ -214,8 +214,9 @@ class AppConnection(asyncio.Protocol):
             self._clean = end == len(data)
             exchange.answered(message, b"", True)
         elif message.chunked or _CONTENT_LENGTH not in message.headers:
-            if message.headers.get(_TRANSFER_ENCODING, "chunked").lower() != "chunked":
-                # taken for this hop alone it would leave the client with a body that nobody told it how to decode
+            coding = message.headers.get(_TRANSFER_ENCODING)
+            if coding is not None and not (message.chunked and coding.lower() == "chunked"):
+                # the field ends here: the client would be left with a body that nobody told it how to decode
                 self._broken(ValueError("a Transfer-Encoding other than chunked"))
                 return
             self._parser = self._new_parser(with_body=True)

@@ -326,12 +326,13 @@ async def test_the_bare_prefix_is_never_forwarded() -> None:
         assert origin.heads == []
 
 
-async def test_an_encoding_of_the_transfer_that_only_the_app_knows_is_a_502() -> None:
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"chunked\t", b"identity"])
+async def test_an_encoding_of_the_transfer_that_only_the_app_knows_is_a_502(coding: bytes) -> None:
     """Undoing the chunks and dropping the field would leave the client with bytes that nobody told it how to read."""
 
     async def play(seen: Seen) -> None:
         await seen.head()
-        await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\n\x1f\x8b\x08\r\n0\r\n\r\n")
+        await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n3\r\n\x1f\x8b\x08\r\n0\r\n\r\n" % coding)
 
     async with site(play) as (running, _origin):
         wire = await running.connect()
