@@ -86,7 +86,7 @@ async def corrupt(folder: Path, chance: random.Random) -> Found:
 
 
 async def _salvaged(spool: SqliteSpool, directory: Path, everything: set[bytes]) -> Found:
-    found = [record.payload for record in await leased(spool)]
+    found = await _leased_patiently(spool)
     intact = everything.intersection(found)
     totals = (await spool.stats()).totals
     quarantined = sum(n for (_, outcome, _), n in totals.items() if outcome == "quarantined")
@@ -103,9 +103,25 @@ async def _salvaged(spool: SqliteSpool, directory: Path, everything: set[bytes])
     elif spool.salvaged.lost != quarantined or not await asyncio.to_thread(_aside, directory):
         return Found(words, "what was lost is not counted, or not kept aside")
     await spool.put([NewRecord("a", "", 1.0, b"after")])
-    if [record.payload for record in await leased(spool)] != [b"after"]:
+    if await _leased_patiently(spool) != [b"after"]:
         return Found(words, "it does not work on")
     return Found(words)
+
+
+async def _leased_patiently(spool: SqliteSpool) -> list[bytes]:
+    """As delivery does: damage that is met only while reading makes the spool unavailable for the moment that salvage takes."""
+    found: list[bytes] = []
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            try:
+                records = await spool.lease("a", 1000, 64 * MIB, 0)
+            except SpoolUnavailable:
+                found.clear()  # what was leased before the file was replaced is handed out again
+                await asyncio.sleep(0.02)
+                continue
+            if not records:
+                return found
+            found += [record.payload for record in records]
 
 
 def _aside(directory: Path) -> list[Path]:
@@ -211,14 +227,13 @@ async def jumping_clock(folder: Path, jump_s: float) -> Found:
         spool = await SqliteSpool.open(settings)
         stats = await spool.stats()
         due_in = [entry[0] - asyncio.get_running_loop().time() for entry in spool._window.queues["a"].later]
-        found = [record.payload for record in await leased(spool)]
         await spool.close()
     words = (
         f"{jump_s / 86400:+.0f} day: the retry came after {waited:.1f} s, after a restart within {max(due_in, default=0):.0f} s"
     )
     if first.payload != b"soon" or waited > 2:
         return Found(words, "the jump moved the retry")
-    if sum(lane.queued for lane in stats.lanes) != 2 or b"soon" not in found or max(due_in, default=0) > 3600:
+    if sum(lane.queued for lane in stats.lanes) != 2 or max(due_in, default=0) > 3600:
         return Found(words, "a record is lost or far away")
     return Found(words)
 

@@ -108,6 +108,7 @@ def _copy(pages: Pages, connection: apsw.Connection, quarantine: str) -> Report:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             connection.execute("BEGIN IMMEDIATE")
     _copy_masks(connection, found)
+    _name_lanes(found)
     kept: Counter[str] = Counter()
     for lane, n in found.queued.items():
         key = found.lanes.setdefault(lane, f"recovered-{lane}")
@@ -171,6 +172,24 @@ def _copy_masks(connection: apsw.Connection, found: _Found) -> None:
             connection.execute("DELETE FROM segment WHERE id = ?", (id_,))
         else:
             connection.execute("INSERT INTO gone VALUES (?, ?)", (id_, mask & full))
+
+
+def _name_lanes(found: _Found) -> None:
+    """The lanes' names may be what is damaged; the totals know them too, and how many records each must have."""
+    waiting: Counter[str] = Counter()
+    for (lane, outcome, _), n in found.totals.items():
+        if outcome not in _OUTCOMES:
+            continue
+        waiting[lane] += n if outcome == Outcome.ACCEPTED.value else -n
+    nameless = [number for number, n in found.queued.items() if n and number not in found.lanes]
+    names = {lane: n for lane, n in (+waiting).items() if lane not in found.lanes.values()}
+    for number in nameless:
+        alike = [lane for lane, n in names.items() if n == found.queued[number]]
+        if len(alike) != 1 and len(nameless) == len(names) == 1:
+            alike = list(names)
+        if len(alike) == 1:
+            found.lanes[number] = alike[0]
+            del names[alike[0]]
 
 
 def _account(found: _Found, kept: Counter[str]) -> tuple[Counter[Total], int]:

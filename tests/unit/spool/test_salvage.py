@@ -193,3 +193,29 @@ def test_pages_reads_what_sqlite_wrote(tmp_path: Path, page_bytes: int) -> None:
     index = {values[0]: values[1] for rowid, values in found if rowid is None}
     assert len(index) > 900
     assert all(index[key] == int(key[1:]) - 500 for key in index)
+
+
+@pytest.mark.parametrize("lanes", [("a",), ("a", "b|T")])
+async def test_the_lanes_names_are_found_in_the_totals(settings: SpoolSettings, new: New, lanes: tuple[str, ...]) -> None:
+    """Without its name a lane's records would belong to no integration."""
+    spool = await SqliteSpool.open(settings)
+    for number, lane in enumerate(lanes):
+        await spool.put([new(str(n), lane) for n in range(5 + number)])
+    await spool.close()
+    path = Path(settings.path) / "spool.db"
+
+    def destroy_names() -> None:
+        connection = apsw.Connection(str(path))
+        (root,) = schema.one(connection, "SELECT rootpage FROM sqlite_schema WHERE name = 'lane'")
+        (index,) = schema.one(connection, "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_lane_1'")
+        connection.close()
+        for page in (root, index):
+            destroy(path, (page - 1) * schema.PAGE_BYTES, schema.PAGE_BYTES)
+
+    await asyncio.to_thread(destroy_names)
+    again = await SqliteSpool.open(settings)
+    assert again.salvaged is not None
+    assert again.salvaged.lost == 0
+    for number, lane in enumerate(lanes):
+        assert len(await lease_patiently(again, lane)) == 5 + number
+    await again.close()
