@@ -14,7 +14,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import schema
 from gateway.spool.lock import DirectoryLock
-from gateway.spool.salvage import Report, healthy, salvage
+from gateway.spool.salvage import Report, checked_whole, healthy, salvage
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.state import State, load
 from gateway.spool.writer import CORRUPT_ERRORS, Writer
@@ -64,7 +64,9 @@ def _open_database(path: Path, vfs: str | None) -> tuple[apsw.Connection, State]
     try:
         if not healthy(connection, path):
             raise apsw.CorruptError("integrity check failed")
-        return connection, load(connection)
+        state = load(connection)
+        state.checked = checked_whole(path)
+        return connection, state
     except BaseException:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close()

@@ -22,7 +22,7 @@ from gateway.spool.segment import MAX_LANE, SEQUENCE_BITS, MalformedError, parse
 from gateway.spool.transaction import Transaction
 
 CHECK_WHOLE_BYTES = 64 << 20
-"""Files up to this size are checked completely when they are opened; larger ones as they are read."""
+"""Files up to this size are checked completely when they are opened; larger ones in the background, and as they are read."""
 _COMMIT_ROWS = 500
 _OUTCOMES = frozenset(Outcome)
 _MAX_COUNT = 1 << 53
@@ -40,10 +40,15 @@ class Report:
     """Where the damaged file is now."""
 
 
+def checked_whole(path: Path) -> bool:
+    """Whether :func:`healthy` looks at all of it."""
+    return path.stat().st_size <= CHECK_WHOLE_BYTES
+
+
 def healthy(connection: apsw.Connection, path: Path) -> bool:
     """A quick look; complete for small files."""
     try:
-        if path.stat().st_size <= CHECK_WHOLE_BYTES:
+        if checked_whole(path):
             return bool(connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
     except (apsw.CorruptError, apsw.NotADBError):
         return False

@@ -21,6 +21,7 @@ from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
 from gateway.spool import reader, schema
 from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.inspection import Inspection
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
 from gateway.spool.opening import open_files
@@ -33,6 +34,7 @@ from gateway.spool.state import State
 from gateway.spool.transaction import Transaction
 from gateway.spool.window import Window
 from gateway.spool.writer import CommitFuture, Group, Job, Writer
+from gateway.telemetry import tasks
 
 PENDING_BYTES = 32 << 20
 """Payloads waiting for a commit; beyond, the disk is too slow and callers are told to come back."""
@@ -85,6 +87,8 @@ class SqliteSpool:
         self._purge_lock = asyncio.Lock()
         self._purge_wanted: dict[str, tuple[Reason, asyncio.Future[int]]] = {}
         self._closed = False
+        self._inspection: Inspection | None = None
+        self._inspecting: asyncio.Task[None] | None = None
         self.salvaged: Report | None = None
         """Set when a damaged file had to be replaced."""
         self._adopt(state)
@@ -113,6 +117,9 @@ class SqliteSpool:
         writer.start()
         # A reader that stays open keeps the shared index of the log alive, so that a failed commit is never read back from it.
         await spool._side_reader.run(lambda connection: connection.execute("SELECT 1").fetchone())
+        if not state.checked:
+            spool._inspection = Inspection(path, vfs)
+            spool._inspecting = tasks.spawn(spool._inspection.run(spool._damaged), "check spool")
         return spool
 
     # --- put
@@ -221,12 +228,16 @@ class SqliteSpool:
                 else:
                     await self._read_next(queue, max_records - queue.available, max_bytes)
             except Damaged:
-                self._writer.suspect = True
-                self._writer.tokens.put(None)
+                self._damaged()
                 raise
             finally:
                 del self._reading[queue.key]
                 done.set_result(None)
+
+    def _damaged(self) -> None:
+        """Have the writer salvage what can be read."""
+        self._writer.suspect = True
+        self._writer.tokens.put(None)
 
     async def _read_due(self, queue: LaneQueue, max_records: int) -> None:
         window = self._window
@@ -432,9 +443,12 @@ class SqliteSpool:
         for lane in list(self._waiters):
             self._wake(lane)
         self._writer.stop()
+        await tasks.cancel(self._inspecting)
         await self._loop.run_in_executor(None, self._end)
 
     def _end(self) -> None:
+        if self._inspection is not None:
+            self._inspection.close()
         self._writer.join()
         self._lease_reader.close()
         self._side_reader.close()

@@ -31,6 +31,8 @@ class State:
     sequence: int = 1
     """The next segment's."""
     transactions: int = 0
+    checked: bool = True
+    """The file was checked whole before it was opened."""
 
 
 def load(connection: apsw.Connection) -> State:
