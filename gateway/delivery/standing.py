@@ -137,7 +137,7 @@ class Standing:
                     ticket, now, draw, throttled=verdict.throttled, retry_after_s=verdict.retry_after_s
                 )
                 self._trouble = verdict
-                if verdict.code == "40100":
+                if verdict.code == "40100" and not verdict.day_quota:
                     self._throttled_since = now if self._throttled_since is None else self._throttled_since
                     if now - self._throttled_since > THROTTLED_FOR_S:
                         self._suspend(verdict, settings, now)

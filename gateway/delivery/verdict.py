@@ -19,6 +19,7 @@ from gateway.outcome import Reason
 
 QUOTA_PAUSE_S = 300.0
 MAX_RETRY_AFTER_S = 3600.0
+_DAY_S = 86400.0
 
 
 class Action(StrEnum):
@@ -46,6 +47,8 @@ class Verdict(NamedTuple):
     culprit: int | None = None
     """The bad event's place in the batch, where TikTok names it."""
     throttled: bool = False
+    day_quota: bool = False
+    """TikTok's quota for the day is used up; it begins anew at 00:00 UTC."""
 
     @property
     def label(self) -> str:
@@ -65,6 +68,10 @@ _PIXEL = "Check the pixel code, and that the token was generated for this pixel.
 _THROTTLE = (
     "TikTok's SDK reads 40100 as too many requests, Signal's manual as an authorisation problem. Events are kept and tried again; if this lasts, "
     "lower the rate – or regenerate the token."
+)
+_DAY_QUOTA = (
+    "TikTok's quota for the day is used up; it begins anew at 00:00 UTC. Events are kept and tried once an hour until then; if this happens every day, ask TikTok for "
+    "a higher quota."
 )
 _PAYLOAD = (
     "TikTok's SDK reads 40002 as an invalid field (the message names it), Signal's manual as an invalid pixel code. Fix the field's mapping and replay the "
@@ -165,7 +172,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> V
     code = document.get("code") if isinstance(document, dict) else None
     if type(code) is int and (code in _TIKTOKS or (code == 0 and 200 <= status < 300)):
         message = document.get("message") if isinstance(document, dict) else None
-        return _by_code(code, message if isinstance(message, str) else "", pause)
+        return _by_code(code, message if isinstance(message, str) else "", pause, now)
     return _by_status(status, pause)
 
 
@@ -207,7 +214,7 @@ def _row(code: int) -> _Row:
     return _retry(Reason.BROKEN_ANSWER, "undocumented")
 
 
-def _by_code(code: int, message: str, pause: float | None) -> Verdict:
+def _by_code(code: int, message: str, pause: float | None, now: float) -> Verdict:
     row = _row(code)
     action, reason, cure = row.action, row.reason, row.cure
     index = None
@@ -220,7 +227,11 @@ def _by_code(code: int, message: str, pause: float | None) -> Verdict:
     throttled = reason is Reason.TIKTOK_THROTTLED
     if throttled and words.names_minute_quota(message):
         pause = max(pause or 0.0, QUOTA_PAUSE_S)
-    return Verdict(action, reason, str(code), words.shown(message), cure, pause, index, throttled)
+    day_quota = throttled and words.names_day_quota(message)
+    if day_quota:
+        # Until 00:00 UTC, but a knock an hour: the wording may mean something else, and quotas are raised.
+        pause, cure = max(pause or 0.0, min(_DAY_S - now % _DAY_S, MAX_RETRY_AFTER_S)), _DAY_QUOTA
+    return Verdict(action, reason, str(code), words.shown(message), cure, pause, index, throttled, day_quota)
 
 
 def _by_status(status: int, pause: float | None) -> Verdict:

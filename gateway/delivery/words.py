@@ -20,6 +20,7 @@ _IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-
 
 _PLACE = re.compile(r"\b(?:Batch|data)[.\[](\d{1,4})(?!\d)", re.IGNORECASE)
 _PER_MINUTE = re.compile(r"\bper[ -]?minute\b|\bqpm\b|/min\b", re.IGNORECASE)
+_PER_DAY = re.compile(r"\bper[ -]?day\b|\bqpd\b|/day\b|\bdaily\b", re.IGNORECASE)
 _ROOT = re.compile(r"event_source_id|pixel[_ ]?code|\bpixel\b|\bevent_source\b|test_event_code|partner_name", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 
@@ -47,6 +48,11 @@ def names_root(message: str) -> bool:
 def names_minute_quota(message: str) -> bool:
     """Whether the message speaks of a quota per minute."""
     return _PER_MINUTE.search(_unquoted(message)) is not None
+
+
+def names_day_quota(message: str) -> bool:
+    """Whether the message speaks of a quota per day."""
+    return _PER_DAY.search(_unquoted(message)) is not None
 
 
 def shape(message: str) -> str:

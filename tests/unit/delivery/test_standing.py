@@ -212,3 +212,15 @@ def test_no_token_is_shown_with_its_cure_although_it_was_suspended_before(lane: 
     lane.standing.hold(State.SUSPENDED, "there is no access token", "Set access_token.", lane.now)
     shown = lane.standing.state("lane", lane.now, lane.now)
     assert (shown.state, shown.code, shown.cure) == (State.SUSPENDED, "", "Set access_token.")
+
+
+def test_a_used_up_quota_per_day_is_no_refusal_of_credentials(lane: Lane) -> None:
+    """Ten minutes of 40100 suspend, because they may mean the token; a quota for the day says itself what it is."""
+    begin, asked = lane.now, 0
+    while lane.now - begin < 20 * 3600:
+        lane.send(verdict(40100, "quota per day exceeded"))
+        asked += 1
+        assert lane.standing.state("lane", lane.now, lane.now).state is State.BACKING_OFF
+        assert "00:00 UTC" in lane.standing.state("lane", lane.now, lane.now).cure
+        lane.now += lane.wait_s
+    assert asked <= 21

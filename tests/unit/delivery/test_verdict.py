@@ -200,6 +200,27 @@ def test_a_quota_per_minute_pauses_for_five(message: str, pause: float | None) -
     assert judge(200, {}, answer(40100, message), NOW).retry_after_s == pause
 
 
+NOON = 1_700_006_400.0 // 86400 * 86400 + 43200
+
+
+@pytest.mark.parametrize(
+    "message", ["Too many requests: QPD limit", "quota per day exceeded", "Daily quota used up", "10000/day"]
+)
+@pytest.mark.parametrize(("now", "pause"), [(NOON, 3600.0), (NOON + 43200 - 90, 90.0), (NOON - 43200, 3600.0)])
+def test_a_quota_per_day_pauses_until_midnight_utc_and_knocks_once_an_hour(message: str, now: float, pause: float) -> None:
+    verdict = judge(200, {}, answer(40100, message), now)
+    assert (verdict.action, verdict.retry_after_s, verdict.day_quota) == (Action.RETRY, pytest.approx(pause), True)
+    assert "00:00 UTC" in verdict.cure
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(40100, "Too many requests"), (40100, "echo 'per day'"), (40002, "price per day: invalid"), (40105, "daily")],
+)
+def test_only_a_throttle_in_tiktoks_own_words_is_a_quota_per_day(code: int, message: str) -> None:
+    assert not judge(200, {}, answer(code, message), NOON).day_quota
+
+
 def test_a_longer_retry_after_beats_the_quota() -> None:
     assert judge(429, {"Retry-After": "900"}, answer(40100, "per minute"), NOW).retry_after_s == 900
 
