@@ -137,7 +137,12 @@ def _needed(module: str, sources: dict[str, str]) -> list[str]:
 
 
 def _answer(request: web.Request, body: _Body, content_type: str, cache: str) -> web.Response:
-    headers = {"Cache-Control": cache, "ETag": body.tag, "Vary": "Accept-Encoding, Cookie"}
+    # Files are the same whatever the cookies: a browser must not fetch them anew because somebody signed in.
+    headers = {
+        "Cache-Control": cache,
+        "ETag": body.tag,
+        "Vary": "Accept-Encoding, Cookie" if content_type == "text/html" else "Accept-Encoding",
+    }
     if body.tag in request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
     if "gzip" in request.headers.get("Accept-Encoding", ""):

@@ -103,6 +103,8 @@ async def test_shell_is_asked_for_anew_and_not_sent_twice(client: TestClient) ->
     assert file
     kept = await client.get(file[0])
     assert "immutable" in kept.headers["Cache-Control"]
+    assert "Cookie" in first.headers["Vary"], "the theme is one"
+    assert "Cookie" not in kept.headers["Vary"], "signing in would fetch all files anew"
 
 
 async def test_file_of_another_version_is_not_kept(client: TestClient) -> None:
