@@ -13,7 +13,7 @@ TOKEN     ?=
 TEST_CODE ?=
 export UPSTREAM PIXEL TOKEN TEST_CODE
 
-.PHONY: help run test lint format bench compiled test-compiled lock clean python-ok
+.PHONY: help run test lint format bench compiled test-compiled snippet snippet-check lock clean python-ok
 help: ## what can be made
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: ##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
@@ -83,6 +83,16 @@ test-compiled: $(VENV)/.dev-stamp $(COMPILED)/.stamp  ## the data path's tests a
 BENCHED := $(if $(PURE),,$(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo $(COMPILED)))
 bench: $(VENV)/.dev-stamp $(if $(BENCHED),$(COMPILED)/.stamp)  ## the benchmark table; QUICK=1 for a minute's version, PURE=1 without compiling
 	@$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(BENCHED),--python $(COMPILED)/bin/python) $(ARGS)
+
+SNIPPET := gateway/snippet/source
+$(SNIPPET)/node_modules/.stamp: $(SNIPPET)/package-lock.json
+	@cd $(SNIPPET) && npm ci --silent && touch node_modules/.stamp
+
+snippet: $(SNIPPET)/node_modules/.stamp  ## the client script, built anew (needs node and npm); commit what changes
+	@cd $(SNIPPET) && node build.mjs
+
+snippet-check: $(SNIPPET)/node_modules/.stamp
+	@cd $(SNIPPET) && node build.mjs --check
 
 lock:  ## renew both lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

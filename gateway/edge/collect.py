@@ -17,8 +17,9 @@ from gateway.edge.browser import FETCH_SITE, ORIGIN, BrowserSide
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake
 from gateway.edge.origin import Origins
+from gateway.edge.script import ClientScript
 from gateway.edge.server_side import ServerSide
-from gateway.edge.settings import CookieSettings
+from gateway.edge.settings import CookieSettings, ScriptSettings
 from gateway.edge.visitor import Entropy, Purge, VisitorCookies
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.spool.base import Spool
@@ -48,6 +49,7 @@ class Collector:
         now: Callable[[], float],
         entropy: Entropy,
         purge: Purge,
+        script: ScriptSettings | None = None,
     ) -> None:
         """``purge`` removes an owner's records in the background; ``entropy(n)`` gives n random bytes."""
         self._live = live
@@ -64,6 +66,10 @@ class Collector:
             live, consent, VisitorCookies(cookie_settings, entropy), self._origins, admission, self._intake, purge
         )
         self._server = ServerSide(live, Gate(consent), admission, self._intake, now, entropy)
+        served = self._script = ClientScript(prefix, script or ScriptSettings())
+        self._script_methods: dict[str, Handler] = dict.fromkeys(
+            ("GET", "HEAD"), lambda head, _body, _client: served.answer(head)
+        )
         self._routes = {f"{prefix}/{path}": methods for path, methods in self._endpoints().items()}
         live.listeners.append(self._origins.forget)
 
@@ -86,7 +92,9 @@ class Collector:
         """The answer to one complete request below the prefix."""
         methods = self._routes.get(head.path)
         if methods is None:
-            return answer.NOT_FOUND
+            if not self._script.serves(head.path):
+                return answer.NOT_FOUND
+            methods = self._script_methods
         handler = methods.get(head.method)
         try:
             if handler is not None:

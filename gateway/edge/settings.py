@@ -63,8 +63,13 @@ def _field_name(text: str) -> str:
     return text
 
 
+def is_origin(text: str) -> bool:
+    """Whether ``text`` is scheme, host and perhaps a port, and nothing else."""
+    return _ORIGIN.fullmatch(text) is not None
+
+
 def _origin(text: str) -> str:
-    if not _ORIGIN.fullmatch(text):
+    if not is_origin(text):
         raise ValueError("expected an origin such as https://shop.example.com, without a path")
     return text.lower()
 
@@ -114,6 +119,15 @@ class UpstreamTimeouts(Settings):
     """Between two pieces of an answer or a tunnel. Raise it for event streams that are silent for longer. 0 = for ever."""
 
 
+class ScriptSettings(Settings):
+    """``edge.script``: the client script."""
+
+    name: str = Field(default="s", pattern=r"^[A-Za-z0-9_-]{1,40}$")
+    """Its file name below the prefix, without ``.js``: ``s`` is served as ``/gw/s.js`` and, for ever, as ``/gw/s.<hash>.js``."""
+    global_name: str = Field(default="ttq", pattern=r"^[A-Za-z_$][A-Za-z0-9_$]{0,40}$")
+    """What pages call it by. Another name than ``ttq`` stands in the tag that ``ttgateway snippet`` prints (``data-global``)."""
+
+
 class EdgeSettings(Settings):
     """The ``edge`` section: the listener that faces the visitors."""
 
@@ -129,6 +143,8 @@ class EdgeSettings(Settings):
     """HTML file that visitors see when the app cannot be reached; a plain sentence by default."""
     prefix: Annotated[str, AfterValidator(_prefix)] = "/gw"
     """Path of the first-party endpoints. Requests below it are never forwarded to the app."""
+    script: ScriptSettings = ScriptSettings()
+    """Names of the client script."""
     client_ip: ClientIpSettings = ClientIpSettings()
     """How the visitor's address is found behind proxies."""
     allowed_origins: list[Annotated[str, AfterValidator(_origin)]] = []

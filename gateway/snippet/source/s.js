@@ -1,348 +1,402 @@
 /*
- * The client script. Law: it never throws into the page, never blocks unload, keeps nothing outside memory and sends nothing
- * before consent, and makes no globals but the two (ttq, or the name in data-global, and _df). A blocked request is not retried by another way.
+ * The client script. Law: it never throws into the page and never holds up its end; before consent everything stays in memory and nothing
+ * is sent; a blocked request is not tried by another way; no globals but the two, ttq (or data-global) and _df.
  *
- * Attributes of its own tag: data-key, data-mode (replace|beside), data-consent (auto|granted|denied), data-global,
- * data-page="off", data-spa="off", data-endpoint (default: the folder the script came from).
+ * Its tag's attributes: data-key, data-mode (replace|beside), data-consent (auto|granted|denied), data-global, data-page="off", data-spa="off",
+ * data-gpc="off", data-onetrust (the marketing group, C0004), data-endpoint (else the folder the script came from). Types: ../ttgateway.d.ts.
+ * What is here must fit 4 kB when compressed: names are long because the build shortens them, phrases recur because gzip likes it.
  */
-((window, document) => {
+((window, document, navigator) => {
   const tag = document.currentScript || document.querySelector('script[data-key]');
-  const attribute = (name, fallback) => (tag && tag.getAttribute('data-' + name)) || fallback;
+  if (!tag) return;
+  const attribute = (name, fallback) => tag.getAttribute('data-' + name) || fallback;
   const globalName = attribute('global', 'ttq');
   const stub = window[globalName];
-  // Twice on a page does not start twice: the finished object carries the mark.
-  if (!tag || (stub && stub.firstParty)) return;
+  const earlier = window._df;
+  // A second tag on the page finds the mark of the first.
+  if ((stub && stub.gw) || (earlier && earlier.gw)) return;
 
-  const endpoint = attribute('endpoint', tag.src.replace(/\/[^/]*$/, ''));
+  const BATCH = 10, LINGER_MS = 1000, MAX_QUEUE = 2000, MAX_BYTES = 6e4, MAX_BLOCKED = 6, REST_MS = 6e5, ANSWER_MS = 3e4;
+  const endpoint = attribute('endpoint', tag.src.replace(/\/[^/?]*(\?.*)?$/, ''));
   const key = attribute('key', '');
-  const STORE = '_ttgw';
-  const METHODS = 'page track identify instance ready on off once enableCookie disableCookie holdConsent grantConsent revokeConsent debug'.split(' ');
-  const BATCH = 10, LINGER_MS = 1000, MAX_QUEUE = 2000, MAX_BYTES = 60000, MAX_TRIES = 8;
-  const queue = [];
+  const HASHED = /^[0-9a-f]{64}$/i;
+  const SHARED = 'page track identify enableCookie disableCookie holdConsent grantConsent revokeConsent'.split(' ');
   const listeners = {};
+  const queue = [];
+  // What one request carries is the beginning of the queue until it is answered; null: none is under way.
+  let flight = null;
+  let who = {};
   let hashing = Promise.resolve();
-  let traits = {}, userId = '', clickId = '', cookies = true, logging = false;
-  let explicit = { granted: 1, denied: 0 }[attribute('consent', 'auto')];
-  let tcf, wasGranted = false, busy = false, tries = 0, timer = 0, lastPage = '', pageSeen = false;
+  let explicit = { granted: 1, denied: 0 }[attribute('consent')];
+  let cookies = true, logging, held, tcf, tcfAsked, granted, told, restored;
+  let timer = 0, due = 0, notBefore = 0, tries = 0, alone = 0, patience = 3;
+  let route, referrer = document.referrer;
 
-  const safely = (work) => function () {
-    try { return work.apply(this, arguments); } catch (error) { log('failed', error); }
+  const log = (...what) => { if (logging) console.info(globalName, ...what); };
+  const safely = (work) => (...given) => {
+    try { return work(...given); } catch (error) { log(error); }
   };
-  const log = (...what) => { if (logging && window.console) console.info('[' + globalName + ']', ...what); };
-  const emit = (name, value) => (listeners[name] || []).slice().forEach((listener) => safely(listener)(value));
+  const emit = (name, value) => {
+    log(name, value);
+    (listeners[name] || []).slice().forEach((listener) => safely(listener)(value));
+  };
+  const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => (byte + 256).toString(16).slice(1)).join('');
+  const utf8 = (text) => new TextEncoder().encode(text);
   const id = () => {
-    const bytes = new Uint8Array(16);
-    if (window.crypto && crypto.getRandomValues) crypto.getRandomValues(bytes);
-    else bytes.forEach((_, n) => { bytes[n] = Math.random() * 256; });
-    return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join('');
+    const bytes = new Uint8Array(16).map(() => Math.random() * 256);
+    safely(() => crypto.getRandomValues(bytes))();
+    return hex(bytes);
   };
-  const cookie = (name) => {
-    const found = ('; ' + document.cookie).split('; ' + name + '=')[1];
-    if (!found) return '';
-    const value = found.split(';')[0];
-    try { return decodeURIComponent(value); } catch (error) { return value; }
-  };
-  const store = safely((value) => {
-    if (value === undefined) return JSON.parse(sessionStorage.getItem(STORE) || 'null');
-    if (value) sessionStorage.setItem(STORE, JSON.stringify(value)); else sessionStorage.removeItem(STORE);
+  const cookie = safely((name) => (('; ' + document.cookie).split('; ' + name + '=')[1] || '').split(';')[0]);
+  const decoded = (text) => safely(decodeURIComponent)(text || '') || '';
+  const calls = (list) => (Array.isArray(list) ? list.slice() : []);
+  const away = () => document.prerendering || navigator.onLine === false;
+  const stored = safely((value) => {
+    const before = sessionStorage._ttgw;
+    if (value) sessionStorage._ttgw = JSON.stringify(value);
+    else sessionStorage.removeItem('_ttgw');
+    return before && JSON.parse(before);
   });
-
-  // ---- consent: every signal found is merged, a denial beats a grant; null = no signal yet
-  const signals = () => {
-    const consent = {};
-    let any = false;
-    const say = (category, granted) => {
-      any = true;
-      consent[category] = granted && consent[category] !== false;
-    };
-    const groups = window.OnetrustActiveGroups || (/groups=([^&]*)/.exec(cookie('OptanonConsent')) || [])[1];
-    if (groups) {
-      const active = window.OnetrustActiveGroups
-        ? (group) => groups.includes(group) : (group) => groups.includes(group + ':1');
-      say('analytics', active('C0002'));
-      say('marketing', active('C0004'));
-    }
-    const bot = window.Cookiebot && Cookiebot.hasResponse && Cookiebot.consent;
-    const jar = !bot && cookie('CookieConsent');
-    if (bot || /marketing:/.test(jar)) {
-      say('analytics', bot ? !!bot.statistics : /statistics:true/.test(jar));
-      say('marketing', bot ? !!bot.marketing : /marketing:true/.test(jar));
-    }
-    if (tcf) say('marketing', tcf[1] && tcf[3] && tcf[4] ? true : false);
-    let mode;
-    (Array.isArray(window.dataLayer) ? window.dataLayer : []).forEach((entry) => {
-      // gtag pushes its arguments object: ['consent', 'default'|'update', {ad_storage: 'granted'|'denied', …}]
-      if (entry && entry[0] === 'consent' && entry[2] && entry[2].ad_storage) mode = entry[2];
-    });
-    if (mode) {
-      say('marketing', mode.ad_storage === 'granted');
-      if (mode.analytics_storage) say('analytics', mode.analytics_storage === 'granted');
-    }
-    if (explicit !== undefined) say('marketing', !!explicit);
-    if (navigator.globalPrivacyControl) say('marketing', false);
-    return any ? consent : null;
-  };
-  const watchTcf = () => {
-    if (window.__tcfapi && !watchTcf.done) {
-      watchTcf.done = true;
-      window.__tcfapi('addEventListener', 2, safely((data, ok) => {
-        if (ok && data.gdprApplies !== false && /^(tcloaded|useractioncomplete)$/.test(data.eventStatus)) {
-          tcf = data.purpose.consents;
-          consentChanged();
-        }
-      }));
-    }
-  };
-  const consentChanged = safely(() => {
-    watchTcf();
-    const consent = signals();
-    if (consent && consent.marketing === false) {
-      queue.length = 0;
-      store(null);
-      traits = {};
-      if (wasGranted) {
-        wasGranted = false;
-        // Withdrawal: the edge expires the cookies and purges what still waits.
-        post('/v1/c', JSON.stringify({ consent, writeKey: key }), () => {});
-      }
-    } else if (consent && consent.marketing) {
-      wasGranted = true;
-      schedule(0);
-    }
-    return consent;
-  });
-
-  // ---- events
-  const context = () => ({
-    page: { url: location.href, path: location.pathname, referrer: document.referrer, title: document.title, search: location.search },
-    locale: navigator.language, ttclid: clickId || undefined, library: { name: 'ttgateway', version: '1' },
-  });
-  const add = (type, name, properties, options, pixel) => {
-    const event = {
-      type, event: name, properties: properties || {}, messageId: String((options && options.event_id) || id()),
-      timestamp: new Date().toISOString(), context: context(),
-    };
-    if (pixel) event.context.pixel = { code: pixel };
-    if (queue.length >= MAX_QUEUE) queue.shift();
-    queue.push(event);
-    emit(type, event);
-    log(type, name, event);
-    schedule(queue.length >= BATCH ? 0 : LINGER_MS);
-    return event;
-  };
-  const page = (properties, options, pixel) => {
-    pageSeen = true;
-    lastPage = location.pathname + location.search;
-    return add('page', 'page', properties, options, pixel);
-  };
-  const sha256 = (text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-    .then((digest) => Array.from(new Uint8Array(digest), (byte) => (byte + 256).toString(16).slice(1)).join(''));
-  const identify = (who) => {
-    const raw = Object.assign({}, who);
-    if (raw.external_id || raw.userId) userId = String(raw.external_id || raw.userId);
-    delete raw.external_id;
-    delete raw.userId;
-    [['sha256_email', 'email'], ['sha256_phone_number', 'phone_number']].forEach(([from, to]) => {
-      if (raw[from]) { raw[to] = raw[from]; delete raw[from]; }
-    });
-    const hash = (field, text) => sha256(text).then((digest) => { raw[field] = digest; }, () => {});
-    // Order is kept: what is tracked after identify waits for its digests.
-    hashing = hashing.then(() => {
-      const work = [];
-      if (window.crypto && crypto.subtle) {
-        const email = typeof raw.email === 'string' && raw.email.trim().toLowerCase();
-        const phone = typeof raw.phone_number === 'string' && raw.phone_number.trim();
-        if (email && email.includes('@')) work.push(hash('email', email));
-        // Without a country code only the edge, which knows the region, can normalise: it goes over TLS as it is.
-        if (phone && phone[0] === '+') work.push(hash('phone_number', '+' + phone.replace(/\D/g, '')));
-      }
-      return Promise.all(work);
-    }).then(() => {
-      Object.assign(traits, raw);
-      emit('identify', raw);
-    });
-  };
-
-  // ---- delivery: one request at a time, so that order holds and the first answer's cookies are made once
-  const envelope = (events) => JSON.stringify({ batch: events, sentAt: new Date().toISOString(), writeKey: key });
-  const dressed = (event, consent) => {
-    const out = Object.assign({}, event, { traits: Object.assign({}, traits), userId: userId || undefined });
-    out.context = Object.assign({}, event.context, { consent, gpc: navigator.globalPrivacyControl || undefined });
-    return out;
-  };
-  const post = (path, body, done) => {
-    if (!window.fetch) return done(0);
-    fetch(endpoint + path, {
-      method: 'POST', body, keepalive: body.length < MAX_BYTES, credentials: cookies ? 'same-origin' : 'omit',
-      headers: { 'Content-Type': 'text/plain;charset=UTF-8' },
-    }).then((answer) => done(answer.status, answer.headers.get('Retry-After')), () => done(0));
-  };
-  const schedule = (delay) => {
-    if (busy || (timer && delay)) return;
-    clearTimeout(timer);
-    timer = setTimeout(safely(flush), delay);
-  };
-  const take = (consent) => {
-    let size = 0, count = 0;
-    while (count < queue.length && count < BATCH) {
-      size += JSON.stringify(dressed(queue[count], consent)).length * 1.1;
-      if (count && size > MAX_BYTES) break;
-      count++;
-    }
-    return queue.slice(0, count);
-  };
-  const flush = () => {
-    timer = 0;
-    if (busy || !queue.length || document.prerendering) return;
-    const consent = consentChanged();
-    if (!consent || !consent.marketing) return queue.length && setTimeout(safely(() => schedule(LINGER_MS)), LINGER_MS);
-    busy = true;
-    clearTimeout(timer);
-    timer = 0;
-    hashing.then(() => {
-      const events = take(consent);
-      post('/e', envelope(events.map((event) => dressed(event, consent))), safely((status, retryAfter) => {
-        busy = false;
-        if (!status || status === 429 || status >= 500) {
-          if (++tries > MAX_TRIES) { tries = 0; queue.splice(0, events.length); emit('error', { status, events }); }
-          // Full jitter, so that a thousand tabs do not come back in one second.
-          return schedule(Math.max(Math.random() * Math.min(30000, 500 * 2 ** tries), (+retryAfter || 0) * 1000));
-        }
-        tries = 0;
-        // A withdrawal may have emptied the queue meanwhile: remove only what was sent.
-        events.forEach((event) => { const at = queue.indexOf(event); if (at >= 0) queue.splice(at, 1); });
-        emit(status < 300 ? 'sent' : 'error', { status, events });
-        if (queue.length) schedule(queue.length >= BATCH ? 0 : LINGER_MS);
-      }));
-    }).catch(() => { busy = false; });
-  };
-  const hidden = safely(() => {
-    const consent = consentChanged();
-    if (!consent || !consent.marketing) return;
-    // What a request in flight carries stays queued; the same event_id makes a second delivery harmless.
-    let sent = 0;
-    while (navigator.sendBeacon && !busy && queue.length && sent < MAX_BYTES) {
-      const events = take(consent);
-      const body = envelope(events.map((event) => dressed(event, consent)));
-      if (sent + body.length > MAX_BYTES || !navigator.sendBeacon(endpoint + '/e', body)) break;
-      sent += body.length;
-      queue.splice(0, events.length);
-    }
-    store({ queue: queue.slice(0, 200), traits: hashedOnly(), userId: '', clickId });
-  });
-  const hashedOnly = () => {
+  const onlyHashed = (person) => {
     const kept = {};
-    Object.keys(traits).forEach((name) => { if (/^[0-9a-f]{64}$/.test(traits[name])) kept[name] = traits[name]; });
+    Object.keys(person).forEach((field) => { if (HASHED.test(person[field])) kept[field] = person[field]; });
     return kept;
   };
 
-  // ---- the page's handles
-  const on = (name, listener) => { (listeners[name] = listeners[name] || []).push(listener); };
-  const off = (name, listener) => { listeners[name] = (listeners[name] || []).filter((other) => other !== listener && other.of !== listener); };
-  const consentTo = (value) => () => { explicit = value; consentChanged(); };
-  const handles = (pixel) => ({
-    page: (properties, options) => page(properties, options, pixel),
-    track: (name, properties, options) => add('track', name, properties, options, pixel),
-    identify,
-    instance: (code) => guarded(handles(code)),
-    ready: (callback) => setTimeout(safely(callback), 0),
-    on, off,
-    once: (name, listener) => {
-      const wrapper = (value) => { off(name, wrapper); listener(value); };
-      wrapper.of = listener;
-      on(name, wrapper);
-    },
-    enableCookie: () => { cookies = true; },
-    disableCookie: () => { cookies = false; },
-    holdConsent: consentTo(undefined), grantConsent: consentTo(1), revokeConsent: consentTo(0),
-    debug: (enabled) => { logging = enabled !== false; return { queue: queue.slice(), consent: signals(), endpoint, mode }; },
-  });
-  const guarded = (api) => {
-    Object.keys(api).forEach((name) => { api[name] = safely(api[name]); });
-    return api;
+  // ---- consent: all signals merged, a denial beats a grant, and a banner that nobody has answered yet says nothing
+
+  const signals = () => {
+    const consent = {};
+    const say = (category, yes) => { consent[category] = !!yes && consent[category] !== false; };
+    // Told apart before it is decoded: OneTrust also keeps the landing page's address there, and anybody can make a link.
+    let groups = cookie('OptanonConsent') || '';
+    if (!groups.includes('&')) groups = decoded(groups);
+    groups = window.OnetrustActiveGroups || decoded((/(?:^|&)groups=([^&]*)/.exec(groups) || [])[1]).replace(/:1/g, '');
+    const bot = window.Cookiebot && Cookiebot.hasResponse && Cookiebot.consent;
+    const jar = decoded(cookie('CookieConsent'));
+    const mode = {};
+    // gtag pushes its arguments. Defaults are nobody's choice, and may hold for one region only.
+    calls(window.dataLayer).forEach((entry) => { if (entry && entry[0] === 'consent' && entry[1] === 'update') Object.assign(mode, entry[2]); });
+    [['marketing', attribute('onetrust', 'C0004'), 'marketing', 'ad_storage'], ['analytics', 'C0002', 'statistics', 'analytics_storage']].forEach(([category, group, purpose, storage]) => {
+      const active = groups.split(',').includes(group);
+      if (groups && (active || cookie('OptanonAlertBoxClosed'))) say(category, active);
+      if (bot) say(category, bot[purpose]);
+      // -1: outside the region where Cookiebot asks; 0: everything declined.
+      else if (/^(-1|0)$|marketing:/.test(jar)) say(category, jar === '-1' || jar.includes(purpose + ':true'));
+      if (mode[storage]) say(category, mode[storage] === 'granted');
+      if (explicit >= 0) say(category, explicit);
+    });
+    if (tcf) say('marketing', tcf[1] && tcf[3] && tcf[4]);
+    if (navigator.globalPrivacyControl && attribute('gpc') !== 'off') say('marketing');
+    return consent;
   };
-  const api = guarded(handles());
-  api.firstParty = true;
-  window._df = window._df && window._df.track ? window._df : guarded({
-    page: (name, properties) => page(Object.assign({}, typeof name === 'string' ? { name } : name, properties)),
-    track: (name, properties, options) => add('track', name, properties, options),
-    identify: (user, more) => identify(Object.assign({ userId: user }, more)),
-    group: (group, more) => add('group', 'group', Object.assign({ groupId: group }, more)),
+  // The signals if they let anything be sent; whatever has changed since it was asked takes effect here.
+  const permitted = safely(() => {
+    if (window.__tcfapi && !tcfAsked) {
+      tcfAsked = true;
+      __tcfapi('addEventListener', 2, safely((data, ok) => {
+        if (ok && data.gdprApplies !== false && /^(tcl|usera)/.test(data.eventStatus)) {
+          tcf = data.purpose.consents;
+          wake();
+        }
+      }));
+    }
+    const consent = signals();
+    if (consent.marketing) {
+      if (held) return;
+      granted = true;
+      told = false;
+      if (!restored) {
+        restored = true;
+        const kept = stored();
+        if (kept) {
+          queue.unshift(...kept.queue);
+          Object.assign(who, kept.who, Object.assign({}, who));
+          clickId = clickId || kept.clickId;
+        }
+      }
+      return consent;
+    }
+    if (consent.marketing === false) {
+      queue.length = 0;
+      flight = null;
+      who = {};
+      stored();
+      // The edge expires its cookies and purges what still waits there.
+      if (!told && (granted || cookie('_ttp'))) {
+        told = true;
+        post('/v1/c', JSON.stringify({ consent, writeKey: key })).then((answer) => { told = answer.ok; }).catch(() => { told = false; });
+      }
+      granted = false;
+    }
+  });
+  const wake = () => { if (permitted()) schedule(0); };
+
+  // ---- events
+
+  let clickId = (/[?&]ttclid=([\w.~-]{1,2048})(?=[&#]|$)/.exec(location.href) || [])[1];
+  const add = (type, name, properties, options, library, pixel) => {
+    if (!name) return;
+    const event = {
+      type, event: name, messageId: String((options || {}).event_id || (properties || {}).event_id || id()), timestamp: new Date().toISOString(),
+      // A copy, because pages go on using their objects; what is no JSON stays behind alone.
+      properties: safely(() => JSON.parse(JSON.stringify(properties || {})))(),
+      context: { page: { url: location.href, referrer, title: document.title }, locale: navigator.language, library, pixel: pixel && { code: pixel } },
+    };
+    if (queue.length >= MAX_QUEUE) queue.splice(flight ? flight.length : 0, 1);
+    queue.push({ event, who });
+    emit(type, event);
+    schedule(queue.length >= BATCH ? 0 : LINGER_MS);
+  };
+  const here = () => location.pathname + location.search + (/^#[!/]/.test(location.hash) ? location.hash : '');
+  const page = (properties, options, library, pixel) => {
+    if (route && route.at !== here()) referrer = route.url;
+    route = { at: here(), url: location.href };
+    add('page', 'page', properties, options, library, pixel);
+  };
+  const shapes = {
+    email: (text) => /^[^\s@]+@[^\s@]+$/.test(text) && text.toLowerCase(),
+    // Others need a region, or rules that only the edge has: they go over TLS as they are.
+    phone_number: (text) => /^\+[1-9][\d .-]{6,}$/.test(text) && text.replace(/[ .-]/g, ''),
+    external_id: (text) => text,
+  };
+  shapes.phone = shapes.phone_number;
+  const identify = (given) => {
+    // A new object each time: events before this call keep whom they were made for.
+    const person = who = Object.assign({}, who, given);
+    Object.keys(shapes).forEach((field) => {
+      const text = /string|number/.test(typeof person[field]) && !HASHED.test(person[field]) && shapes[field]((person[field] + '').trim());
+      if (text) {
+        const digest = safely(() => crypto.subtle.digest('SHA-256', utf8(text)).then((bytes) => { person[field] = hex(bytes); }))();
+        hashing = Promise.all([hashing, digest]).catch(log);
+      }
+    });
+  };
+
+  // ---- delivery: one request at a time, so that order holds and the first answer makes the cookies once
+
+  const dressed = (entry, consent) => JSON.stringify(Object.assign({}, entry.event, {
+    traits: entry.who, context: Object.assign({ consent, ttclid: clickId }, entry.event.context),
+  }));
+  const batch = (from, most, consent) => {
+    const texts = [];
+    let size = 0;
+    queue.slice(from, from + most).every((entry) => {
+      const text = dressed(entry, consent);
+      size += utf8(text).length;
+      return (!texts.length || size < MAX_BYTES) && texts.push(text);
+    });
+    return texts;
+  };
+  const envelope = (texts) => '{"batch":[' + texts + '],"sentAt":"' + new Date().toISOString() + '","writeKey":' + JSON.stringify(key) + '}';
+  const post = async (path, body) => {
+    const cut = window.AbortController && new AbortController();
+    const clock = setTimeout(() => cut && cut.abort(), ANSWER_MS);
+    try {
+      return await fetch(endpoint + path, {
+        // A page may have 64 KiB on the way that outlive it.
+        method: 'POST', body, keepalive: !tries && body.length < 64e3, credentials: cookies ? 'include' : 'omit', signal: cut && cut.signal,
+      });
+    } finally { clearTimeout(clock); }
+  };
+  const schedule = (delay) => {
+    const at = Math.max(Date.now() + delay, notBefore);
+    if (flight || !queue.length || (timer && due <= at)) return;
+    clearTimeout(timer);
+    due = at;
+    timer = setTimeout(safely(flush), at - Date.now());
+  };
+  const flush = () => {
+    timer = 0;
+    if (flight || !queue.length || away()) return;
+    // Consent that nobody announces is noticed within a second; beside the pixel its cookie gets a few.
+    if (!permitted() || (beside && !cookie('_ttp') && patience-- > 0)) return schedule(LINGER_MS);
+    let mine = flight = [];
+    const answered = (status, retryAfter, answer) => {
+      // Withdrawn meanwhile: nothing of it is left.
+      if (flight !== mine) return;
+      flight = null;
+      if (!status || status === 429 || status > 499) {
+        // Full jitter, so that a thousand tabs do not come back at once. What never gets through, online, is blocked: it rests.
+        const blocked = ++tries > MAX_BLOCKED && !status;
+        notBefore = Date.now() + (blocked ? REST_MS : Math.max(Math.random() * Math.min(3e4, 500 * 2 ** tries), (+retryAfter || 0) * 1000));
+      } else if ((status === 400 || status === 413) && mine.length > 1) {
+        alone = mine.length;  // one of them spoils the request: each by itself
+      } else {
+        tries = 0;
+        if (alone) alone--;
+        queue.splice(0, mine.length);
+        emit(status < 300 ? 'sent' : 'error', { status, answer, events: mine.map((entry) => entry.event) });
+      }
+      schedule(queue.length >= BATCH || alone ? 0 : LINGER_MS);
+    };
+    hashing.then(() => {
+      const consent = permitted();
+      const texts = consent ? batch(0, alone ? 1 : BATCH, consent) : [];
+      if (flight !== mine) return;
+      if (!texts.length) { flight = null; return schedule(LINGER_MS); }
+      mine = flight = queue.slice(0, texts.length);
+      return post('/e', envelope(texts)).then((answer) => answer.json().catch(log).then((body) => answered(answer.status, answer.headers.get('Retry-After'), body)));
+    }).catch((error) => { log(error); answered(0); });
+  };
+  const hidden = safely(() => {
+    const consent = permitted();
+    if (!consent) return;
+    const from = flight ? flight.length : 0;
+    let room = MAX_BYTES;
+    // Not after a failure: that would be another way. It waits for the session's next page instead.
+    while (queue.length > from && !tries && !away()) {
+      const texts = batch(from, BATCH, consent);
+      const body = envelope(texts);
+      room -= utf8(body).length;
+      if (room < 0) break;
+      if (!cookies || !navigator.sendBeacon) post('/e', body).catch(log);
+      else if (!navigator.sendBeacon(endpoint + '/e', body)) break;
+      queue.splice(from, texts.length);
+    }
+    stored({ queue: queue.map((entry) => ({ event: entry.event, who: onlyHashed(entry.who) })), who: onlyHashed(who), clickId });
   });
 
-  // ---- beside TikTok's own pixel: both get one event_id; its queue is read, never consumed
-  const pixelThere = !!stub && (stub._i || (Array.isArray(stub) && stub.some((call) => call && call[0] === 'load'))
-    || !!document.querySelector('script[src*="/pixel/events.js"]'));
-  const mode = attribute('mode', pixelThere ? 'beside' : 'replace');
-  const withId = (method, parameters) => {
-    const at = method === 'track' ? 2 : 1;
-    while (parameters.length < at) parameters.push(method === 'track' && !parameters.length ? '' : {});
-    parameters[at] = Object.assign({}, parameters[at]);
-    if (!parameters[at].event_id) parameters[at].event_id = id();
-    return parameters;
+  // ---- the page's handles
+
+  const on = (name, listener) => { (listeners[name] = listeners[name] || []).push(listener); };
+  const off = (name, listener) => { listeners[name] = (listeners[name] || []).filter((other) => other !== listener && other.of !== listener); };
+  const guarded = (api) => {
+    const safe = {};
+    Object.keys(api).forEach((name) => { api[name] = safe[name] = safely(api[name]); });
+    // Pages that queue, before or after this script has come: push(['track', ...]).
+    api.push = safely((call) => safe[call[0]](...[].slice.call(call, 1)));
+    api.gw = 1;
+    return api;
   };
-  const wrap = (pixel, code) => METHODS.forEach((method) => {
-    if (/^(on|off|once|ready|debug|instance)$/.test(method)) return;
-    let original = pixel[method];
-    const wrapper = function () {
-      const parameters = Array.from(arguments);
-      const named = safely(() => {
-        if (method === 'track') withId(method, parameters);
-        api[method].apply(api, parameters);
-      });
-      named();
-      return original && original.apply(pixel, parameters);
-    };
-    // The pixel's library puts its own functions in place of its stub's when it arrives: ours stays in front.
-    Object.defineProperty(pixel, method, { configurable: true, enumerable: true, get: () => wrapper, set: (value) => { original = value; } });
+  const choose = (value) => () => {
+    explicit = value;
+    held = false;
+    wake();
+  };
+  const handles = (pixel) => {
+    const library = { name: 'ttgateway', api: 'ttq' };
+    return guarded({
+      page: (properties, options) => page(properties, options, library, pixel),
+      track: (name, properties, options) => add('track', name, properties, options, library, pixel),
+      identify, on, off,
+      instance: (code) => handles(code),
+      ready: (callback) => { setTimeout(safely(callback)); },
+      once: (name, listener) => {
+        const wrapper = (value) => { off(name, wrapper); listener(value); };
+        wrapper.of = listener;
+        on(name, wrapper);
+      },
+      enableCookie: () => { cookies = true; },
+      disableCookie: () => { cookies = false; },
+      holdConsent: () => { held = true; },
+      grantConsent: choose(1),
+      revokeConsent: choose(0),
+      debug: (yes) => {
+        logging = yes !== false;
+        return { waiting: queue.length, consent: signals(), beside };
+      },
+      // The pixel's own, with nothing to do here.
+      load: () => {},
+    });
+  };
+  const api = handles();
+  const library = { name: 'ttgateway' };
+  const named = (name, properties) => Object.assign({}, typeof name === 'string' ? { name } : name, properties);
+  const signal = guarded({
+    page: (name, properties, options) => page(named(name, properties), options, library),
+    track: (name, properties, options) => add('track', name, properties, options, library),
+    identify: (user, traits) => identify(Object.assign({}, user && typeof user !== 'object' ? { external_id: user } : user, traits)),
+    group: (group, traits) => add('group', 'group', Object.assign({ groupId: group }, traits), {}, library),
   });
-  const start = safely(() => {
-    const queued = Array.isArray(stub) ? stub.slice() : [];
-    if (mode === 'beside' && stub) {
-      queued.forEach((call) => {
-        if (!call || !call[0] || !api[call[0]] || /^(instance|ready|on|off|once|debug)$/.test(call[0])) return;
-        const parameters = Array.from(call).slice(1);
-        if (call[0] === 'track') {
-          withId('track', parameters);
-          parameters.forEach((value, n) => { call[n + 1] = value; });
-        }
-        api[call[0]].apply(api, parameters);
+
+  // ---- beside TikTok's own pixel: both get every call, with one event_id; its queue is read and never consumed
+
+  const isPixel = !!stub && (stub._i || calls(stub).some((call) => call && call[0] === 'load'));
+  const beside = attribute('mode', isPixel || document.querySelector('script[src*="/pixel/events.js"]') ? 'beside' : 'replace') === 'beside';
+  const seen = {};
+  const share = (ours, method, given) => {
+    if (method === 'page' || (method === 'track' && given.length)) {
+      const at = method === 'track' ? 2 : 1;
+      while (given.length < at) given.push({});
+      given[at] = Object.assign({ event_id: (given[at - 1] || {}).event_id || id() }, given[at]);
+      const mark = [method, at > 1 && given[0], given[at].event_id];
+      // The pixel's library may play its stub's queue through our wrappers.
+      if (seen[mark]) return;
+      seen[mark] = 1;
+    }
+    ours[method](...given);
+  };
+  const read = (list, ours) => calls(list).forEach(safely((call) => {
+    if (SHARED.includes(call[0])) {
+      const given = [].slice.call(call, 1);
+      share(ours, call[0], given);
+      given.forEach((value, n) => { call[n + 1] = value; });
+    }
+  }));
+  const wrap = (pixel, ours) => {
+    if (!pixel || pixel.gw) return pixel;
+    read(pixel, ours);
+    Object.keys(pixel._i || {}).forEach((code) => read(pixel._i[code], handles(code)));
+    pixel.gw = 1;
+    SHARED.concat('instance').forEach((method) => {
+      let original = pixel[method], before, inside;
+      const wrapper = (...given) => {
+        // Somebody wrapped our wrapper and put the result in its place: what was there before is called at the bottom.
+        if (inside) return before && before.apply(pixel, given);
+        inside = true;
+        try {
+          if (method !== 'instance') safely(share)(ours, method, given);
+          const result = original.apply(pixel, given);
+          return method === 'instance' ? safely(wrap)(result, handles(given[0])) || result : result;
+        } finally { inside = false; }
+      };
+      // The pixel's library puts its own functions in place of its stub's when it comes: ours stay in front.
+      Object.defineProperty(pixel, method, {
+        configurable: true, enumerable: true, get: () => original && wrapper, set: (value) => { before = original; original = value; },
       });
-      wrap(stub);
-      stub.firstParty = true;
+    });
+    return pixel;
+  };
+
+  safely(() => {
+    if (beside) {
+      let current = safely(wrap)(stub, api) || stub;
+      safely(() => Object.defineProperty(window, globalName, {
+        configurable: true, enumerable: true, get: () => current, set: (value) => { current = safely(wrap)(value, api) || value; },
+      }))();
     } else {
       window[globalName] = api;
-      queued.forEach((call) => call && api[call[0]] && api[call[0]].apply(api, Array.from(call).slice(1)));
+      calls(stub).forEach(api.push);
     }
-    clickId = (/[?&]ttclid=([A-Za-z0-9._~-]{1,2048})(?:&|#|$)/.exec(location.href) || [])[1] || '';
-    const kept = store();
-    if (kept) {
-      queue.unshift.apply(queue, kept.queue || []);
-      traits = Object.assign({}, kept.traits, traits);
-      clickId = clickId || kept.clickId || '';
-      store(null);
-    }
-    if (attribute('page', 'on') !== 'off' && !pageSeen) page();
-    if (attribute('spa', 'on') !== 'off') {
-      const moved = () => setTimeout(safely(() => { if (location.pathname + location.search !== lastPage) page(); }), 0);
-      ['pushState', 'replaceState'].forEach((name) => {
-        const original = history[name];
-        history[name] = function () {
-          const result = original.apply(this, arguments);
-          moved();
-          return result;
-        };
-      });
-      addEventListener('popstate', moved);
-    }
-    ['OneTrustGroupsUpdated', 'consent.onetrust', 'CookiebotOnAccept', 'CookiebotOnDecline'].forEach((name) => addEventListener(name, consentChanged));
-    document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') hidden(); });
+    // A page's own _df that is no queue is somebody else's.
+    if (!earlier || Array.isArray(earlier)) window._df = signal;
+    calls(earlier).forEach(signal.push);
+    const begin = () => {
+      if (attribute('page') !== 'off' && !route) api.page();
+      if (attribute('spa') !== 'off') {
+        // A moment later, when the router has put the new title in place and has had its turn to call page() itself.
+        const moved = () => setTimeout(safely(() => { if (!route || route.at !== here()) api.page(); }), 50);
+        ['pushState', 'replaceState'].forEach((name) => {
+          const original = history[name];
+          history[name] = function () {
+            moved();
+            return original.apply(this, arguments);
+          };
+        });
+        addEventListener('popstate', moved);
+      }
+      wake();
+      schedule(LINGER_MS);
+    };
+    if (document.prerendering) document.addEventListener('prerenderingchange', safely(begin), { once: true });
+    else begin();
+    'OneTrustGroupsUpdated CookiebotOnAccept CookiebotOnDecline'.split(' ').forEach((name) => addEventListener(name, wake));
+    document.addEventListener('visibilitychange', () => { if (document.hidden) hidden(); });
     addEventListener('pagehide', hidden);
-    addEventListener('online', () => schedule(0));
-    consentChanged();
-    // CMPs without an event of their own (a consent-mode push, a cookie) are noticed within a second while something waits.
-    if (queue.length) schedule(LINGER_MS);
-  });
-  if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });
-  else start();
-})(window, document);
+    addEventListener('online', () => {
+      tries = notBefore = 0;
+      schedule(0);
+    });
+  })();
+})(window, document, navigator);
