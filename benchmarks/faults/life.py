@@ -19,7 +19,7 @@ version: 1
 edge: {{listen: "127.0.0.1:{edge}"{upstream}}}
 ops: {{listen: "127.0.0.1:{ops}"}}
 spool: {{path: "{state}/spool", max_bytes: {max_bytes}}}
-delivery: {{endpoint: "http://127.0.0.1:{tiktok}/open_api/v1.3/event/track/", linger: 50ms}}
+delivery: {{endpoint: "http://127.0.0.1:{tiktok}/open_api/v1.3/event/track/", linger: 50ms{delivery}}}
 drain: {{delay: 0s, grace: 20s}}
 pipelines:
   - {{id: shop, key: dk_faults, integrations: [tiktok], default_region: GB, rate_limit: 10000000}}
@@ -39,6 +39,8 @@ class Life:
     tiktok: int
     upstream: int = 0
     max_bytes: str = "4GiB"
+    delivery: str = ""
+    """More of the section."""
     edge: int = field(default_factory=free_port)
     ops: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
@@ -59,7 +61,13 @@ class Life:
         config = self.state / "gateway.yaml"
         config.write_text(
             _CONFIG.format(
-                edge=self.edge, ops=self.ops, state=self.state, tiktok=self.tiktok, upstream=upstream, max_bytes=self.max_bytes
+                edge=self.edge,
+                ops=self.ops,
+                state=self.state,
+                tiktok=self.tiktok,
+                upstream=upstream,
+                max_bytes=self.max_bytes,
+                delivery=f", {self.delivery}" if self.delivery else "",
             )
         )
         begin = time.monotonic()

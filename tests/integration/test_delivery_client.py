@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import shutil
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -203,6 +204,18 @@ async def test_nobody_listens() -> None:
     assert (verdict.action, verdict.reason) == (Action.RETRY, Reason.CONNECTION)
     assert "refused or unreachable" in verdict.message
     assert verdict.cure
+
+
+async def test_a_name_that_cannot_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody_knows(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody_knows)
+    async with client("http://tiktok.invalid/") as made:
+        verdict = (await made.post("shop", TOKEN, b"{}")).verdict
+    assert (verdict.action, verdict.reason) == (Action.RETRY, Reason.CONNECTION)
+    assert "cannot be resolved" in verdict.message
+    assert "DNS" in verdict.cure
 
 
 async def test_an_answer_without_tls_is_no_answer() -> None:
