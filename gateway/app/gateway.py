@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _SPOOL_PATIENCE_S = 2.0
 """Start-up waits this long for the spool before it serves the site without it: a start must not answer 503 for the blink that opening takes."""
+_FILES_PATIENCE_S = 1.0
+"""A volume that hangs must not keep the gateway from being ready."""
 _SPOOL_RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _MIN_FLUSH_S = 1.0
 _APPLIED_BY_RELOAD = ("consent", "pipelines", "integrations")
@@ -72,6 +74,7 @@ class Gateway:
         self._watcher = Watcher(lambda: self._loaded.files, self.reload)
         self._ops: web.AppRunner | None = None
         self._management: Management | None = None
+        self._managing: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
         self._worker: Worker | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -95,9 +98,13 @@ class Gateway:
                 async with asyncio.timeout(_SPOOL_PATIENCE_S):
                     await self._spool_tried.wait()
         await self._listener.start()
-        await self._start_ops()
-        await self._start_management()
+        # Before anybody can see it ready: a change of the files from then on is noticed.
         self._watching = tasks.keep(self._watcher.run, "watch configuration")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FILES_PATIENCE_S):
+                await self._watcher.watching.wait()
+        await self._start_ops()
+        self._managing = tasks.spawn(self._start_management(), "start management")
         # What start-up made lives as long as the process: the collector need not look at it again. Its thresholds stay: rarer and longer
         # pauses were measured to cost three times the p99 and to save nothing.
         gc.collect()
@@ -111,7 +118,7 @@ class Gateway:
     async def shut_down(self) -> None:
         """Drain, close what is open, say what remains."""
         await self.drain()
-        await tasks.cancel(self._watching, self._opening)
+        await tasks.cancel(self._watching, self._opening, self._managing)
         if self._management is not None:
             await self._management.close()
         if self._spool is not None:

@@ -1,6 +1,7 @@
 """``ttgateway demo`` (io): everything at once, to try it out."""
 
 import contextlib
+import secrets
 import shutil
 import socket
 import sys
@@ -17,6 +18,7 @@ from gateway.cli.processes import Parts, free_port, is_free
 _KEY = "dk_demo_shop"
 _VISITOR_IP = "81.2.69.142"
 _TOKEN = "TTGATEWAY_DEMO_TOKEN"  # noqa: S105 - the variable's name
+_ADMIN_TOKEN = "TTGATEWAY_DEMO_ADMIN_TOKEN"  # noqa: S105 - the same
 _CONFIG = """\
 # Written by `ttgateway demo`.
 version: 1
@@ -25,6 +27,8 @@ edge:
   upstream: {upstream}
   prefix: /gw
 ops: {{listen: 127.0.0.1:{ops}}}
+admin: {{listen: 127.0.0.1:{admin}, tokens: [{{name: demo, role: editor, token: "${{env:{admin_token}}}"}}]}}
+catalog: {{path: {state}/catalog}}
 spool: {{path: {state}/spool, max_bytes: 64MiB}}
 consent: {{default: deny}}
 drain: {{delay: 0s, grace: 5s}}
@@ -120,7 +124,8 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
     from gateway.config import environment
     from gateway.config.load import load
 
-    ops, sandbox, shop = free_port(9090), free_port(), free_port()
+    ops, admin, sandbox, shop = free_port(9090), free_port(8081), free_port(), free_port()
+    secret = secrets.token_urlsafe(24)
     sandbox_url = "" if wish.real else f"http://127.0.0.1:{sandbox}"
     config = state / "gateway.yaml"
     config.write_text(
@@ -128,6 +133,8 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
             port=port,
             upstream=wish.upstream or f"http://127.0.0.1:{shop}",
             ops=ops,
+            admin=admin,
+            admin_token=_ADMIN_TOKEN,
             state=state,
             delivery="" if wish.real else f'delivery: {{endpoint: "{sandbox_url}/open_api/v1.3/event/track/", linger: 50ms}}',
             key=_KEY,
@@ -138,7 +145,7 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
         ),
         encoding="utf-8",
     )
-    variables = environment.variables() | {_TOKEN: wish.token or "sandbox"}
+    variables = environment.variables() | {_TOKEN: wish.token or "sandbox", _ADMIN_TOKEN: secret}
     if problems := load(config, variables).problems:
         for problem in problems:
             click.echo(str(problem), err=True)
@@ -166,7 +173,7 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
                 return 0
             click.echo("a part did not start; see its lines above.", err=True)
             return options.EXIT_FAILED
-        _tell(wish, port, ops, sandbox_url)
+        _tell(wish, port, ops, f"http://127.0.0.1:{admin}/login#token={secret}", sandbox_url)
         if ended := parts.wait_ended():
             click.echo(f"{ended} ended by itself; stopping the rest.", err=True)
             return options.EXIT_FAILED
@@ -174,7 +181,7 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
     return 0
 
 
-def _tell(wish: _Wish, port: int, ops: int, sandbox_url: str) -> None:
+def _tell(wish: _Wish, port: int, ops: int, login: str, sandbox_url: str) -> None:
     site = f"http://127.0.0.1:{port}"
     lines = ["", f"  {'your app' if wish.upstream else 'demo shop'}, through the gateway   {site}/"]
     if sandbox_url:
@@ -186,6 +193,7 @@ def _tell(wish: _Wish, port: int, ops: int, sandbox_url: str) -> None:
             else "LIVE: events count in your reports"
         )
         lines.append(f"  TikTok, pixel {wish.pixel}           {where}")
+    lines += [f"  management UI, signed in          {login}"]
     lines += [f"  every event's outcome in numbers  http://127.0.0.1:{ops}/metrics", "", "  Try"]
     if wish.upstream:
         if not _reachable(wish.upstream):

@@ -239,6 +239,23 @@ async def test_purge_removes_queued_retried_and_dead_of_one_owner(spool: Spool, 
     assert_conserved(stats)
 
 
+async def test_erasure_removes_what_holds_the_needle_and_nothing_else(spool: Spool, new: New) -> None:
+    await spool.put([new(b"mine 1"), new(b"yours"), new(b"mine 2", lane="b"), new(b"mi"), new(b"ne 3")])
+    await spool.put([new(b"mine 4", lane="c"), new(b"mine dead", lane="d"), new(b"your dead", lane="d")])
+    (leased,) = await spool.lease("c", 1, 1 << 20, 0.0)
+    letters = await spool.lease("d", 2, 1 << 20, 0.0)
+    await spool.settle(Settlement(dead=[Death(record.id, Reason.TIKTOK_REJECTED) for record in letters]))
+    assert await spool.erase(b"", Reason.ERASED) == 0
+    assert await spool.erase(b"mine", Reason.ERASED) == 3
+    assert [record.payload for record in await spool.lease("a", 9, 1 << 20, 0.0)] == [b"yours", b"mi", b"ne 3"]
+    assert await spool.lease("b", 9, 1 << 20, 0.0) == []
+    assert [letter.payload for letter in await spool.dead_list(None, -1, 9)] == [b"your dead"]
+    await spool.release([leased.id])
+    assert await spool.lease("c", 9, 1 << 20, 0.0) == []
+    totals = (await spool.stats()).totals
+    assert sum(n for (_, outcome, reason), n in totals.items() if (outcome, reason) == ("purged", "erased")) == 4
+
+
 async def test_purge_of_leased_records_takes_effect_when_they_come_back(spool: Spool, new: New) -> None:
     await spool.put([new(name, owner="o") for name in ("delivered", "retried", "dead", "released")])
     delivered, retried, dead, released = await spool.lease("a", 10, MIB, 1)
