@@ -94,6 +94,12 @@ INTEGRATION = {
     "pixel_code": "CTEST0000000000000AB",
     "access_token": "good",
 }
+DECLARED = f"""\
+pipelines:
+  - {{id: shop, key: {KEY}, integrations: [tiktok-shop]}}
+integrations:
+  - {{id: tiktok-shop, name: TikTok, preset: retail, pixel_code: CTEST0000000000000AB, access_token: good}}
+"""
 PIPELINE = {"id": "shop", "key": KEY, "integrations": ["tiktok-shop"]}
 
 
