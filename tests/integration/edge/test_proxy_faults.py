@@ -376,6 +376,32 @@ async def test_slow_readers_of_large_answers_hold_a_bounded_sum_and_the_longest_
     assert running.listener.counts()["waiting_bytes"] == 0
 
 
+async def test_the_kernel_takes_little_for_a_client_that_does_not_read() -> None:
+    """Its buffers would be megabytes for each, and are the container's memory as well."""
+    sent = 0
+
+    async def play(seen: Seen) -> None:
+        nonlocal sent
+        await seen.head()
+        seen.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+        await seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            await seen.send(b"x" * 16384)
+            sent += 16384
+
+    async with site(play) as (running, _origin):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        client.connect(("127.0.0.1", running.listener.port))
+        client.sendall(GET)
+        before = -1
+        while sent != before or not sent:
+            before = sent
+            await asyncio.sleep(0.2)
+        client.close()
+        assert sent < 1 << 20
+
+
 async def test_unfinished_event_bodies_hold_a_bounded_sum() -> None:
     async with edge(limits={"max_waiting_bytes": 1 << 20}) as running:
         wires = [
