@@ -42,6 +42,8 @@ class Gateway:
     drain: str = "delay: 1s, grace: 20s"
     files: int = 0
     """The process's limit of open files; 0 = as inherited."""
+    core: int | None = None
+    """The processor it is pinned to, if any."""
     ops: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
 
@@ -80,6 +82,8 @@ class Gateway:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gateway", "run", "-c", str(config), stdout=log, stderr=log, preexec_fn=limit
             )
+        if self.core is not None:
+            os.sched_setaffinity(self.process.pid, {self.core})  # before it has threads, which inherit it
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self.process.returncode is None:
             if await asyncio.to_thread(_ready, self.ops):

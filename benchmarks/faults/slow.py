@@ -10,6 +10,7 @@ is taken for the gateway's.
 import argparse
 import asyncio
 import json
+import os
 import resource
 import socket
 import sys
@@ -24,7 +25,7 @@ import uvloop
 
 from benchmarks.faults.gateways import Gateway, gateways
 from benchmarks.faults.visitors import Seen, Visitors
-from benchmarks.machine import rss_mib
+from benchmarks.machine import load_core, rss_mib, server_core
 
 LIMITS = {"header_timeout": 10, "idle_timeout": 20, "body_progress": 30}
 """Seconds; the idle timeout is shorter than the default, so that a run takes a minute."""
@@ -175,6 +176,8 @@ class Report:
     during: Seen
     peak_mib: float
     late: Counter[str]
+    left: dict[str, int]
+    """The gateway's own counts at the end."""
 
 
 def page(_number: int) -> bytes:
@@ -208,7 +211,9 @@ async def _app() -> AsyncIterator[str]:
 async def run(clients: int, rate: float, kinds: Sequence[Kind]) -> Report:
     """Crowd a gateway, watch it and its other visitors."""
     limits = ", ".join(f"{name}: {seconds}s" for name, seconds in LIMITS.items())
-    async with _app() as upstream, gateways("gateway", upstream=upstream, edge=f"limits: {{{limits}}}") as (gateway,):
+    os.sched_setaffinity(0, {load_core()})
+    edge = f"limits: {{{limits}}}"
+    async with _app() as upstream, gateways("gateway", upstream=upstream, edge=edge, core=server_core()) as (gateway,):
         await _others(gateway.port, rate, 2)  # warm
         before = await _others(gateway.port, rate, 20)
         command = [sys.executable, "-m", "benchmarks.faults.slow", "--crowd", str(gateway.port), "--clients", str(clients)]
@@ -222,12 +227,21 @@ async def run(clients: int, rate: float, kinds: Sequence[Kind]) -> Report:
             await asyncio.sleep(0.25)
             peak = max(peak, rss_mib(gateway.pid))
         enough.set()
+        left = gateway.metrics()
         found = json.loads((await said)[0])
         during = await visiting
     late = Counter(found["open"])
     for kind in KINDS:
         late[kind.name] += sum(lasted > kind.patience_s + 2 * _SLACK_S for lasted in found["lasted_s"].get(kind.name, ()))
-    return Report(found["lasted_s"], found["refused"], before, during, peak, +late)
+    return Report(
+        found["lasted_s"],
+        found["refused"],
+        before,
+        during,
+        peak,
+        +late,
+        {name: int(left[name]) for name in ("upstream_connections", "tunnels", "waiting_bytes", "given_up")},
+    )
 
 
 async def few_files(files: int = 1024) -> tuple[int, int, bool]:
@@ -268,6 +282,7 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if args.crowd:
+        os.nice(15)  # it is many machines' work: on one, it must not take the others' turns
         gathered = uvloop.run(crowd(args.crowd, args.clients, kinds))
         still = Counter(slow.kind.name for slow in gathered.open)
         print(json.dumps({"lasted_s": gathered.lasted_s, "refused": gathered.refused, "open": still}))
@@ -279,7 +294,7 @@ def main() -> None:
     before, during = report.before.percentile_ms(0.99), report.during.percentile_ms(0.99)
     print(
         f"{args.clients} slow clients ({report.refused} could not connect): late or still open {dict(report.late)}; others' p99 {before:.2f} ms before, "
-        f"{during:.2f} ms during, {len(report.during.failed)} of {report.during.sent} failed; memory at most {report.peak_mib:.0f} MiB"
+        f"{during:.2f} ms during, {len(report.during.failed)} of {report.during.sent} failed; memory at most {report.peak_mib:.0f} MiB; left in the gateway {report.left}"
     )
     windows = [report.during.latencies_s[at : at + int(args.rate * 4)] for at in range(0, report.during.sent, int(args.rate * 4))]
     print("others' p99 by four seconds:", *(f"{Seen(latencies_s=window).percentile_ms(0.99):.1f}" for window in windows), "ms")
