@@ -1,10 +1,12 @@
 """The pool of connections to the site's app (io).
 
 Law: idle connections are kept for less than apps keep theirs (2–5 s), so that reuse seldom meets a connection that the app is
-just closing; a request that must not be sent twice takes only one that was in use a moment ago.
+just closing; a request that must not be sent twice takes only one that was in use a moment ago and on which nothing has arrived,
+not even an end that the loop has yet to read.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +43,13 @@ class Upstream:
             if now - connection.idle_since > (SURE_S if sure else IDLE_S):
                 return None
             idle.pop()
-            if connection.transport is not None and not connection.transport.is_closing():
-                connection.reused = True
-                return connection
+            if connection.transport is None or connection.transport.is_closing():
+                continue
+            if sure and _has_word(connection.transport):
+                connection.abort()
+                continue
+            connection.reused = True
+            return connection
         return None
 
     def connect(self, ready: Callable[[AppConnection], None], failed: Callable[[BaseException], None]) -> asyncio.Task[Any]:
@@ -103,3 +109,10 @@ class Upstream:
         self.close()
         for connection in list(self._all):
             connection.abort()
+
+
+def _has_word(transport: asyncio.Transport) -> bool:
+    """Whether something has arrived that nobody asked for: on an idle connection that is its end."""
+    probe = select.poll()
+    probe.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(probe.poll(0))

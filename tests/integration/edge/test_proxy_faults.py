@@ -142,6 +142,34 @@ async def test_a_stale_connection_is_replaced_for_a_get_and_never_for_a_post() -
         assert sum(head.startswith(b"POST") for head in origin.heads) == 1
 
 
+async def test_a_post_does_not_take_a_connection_whose_end_has_yet_to_be_read() -> None:
+    """The app closes between two turns of our loop: what the kernel knows already is asked, not guessed."""
+    sockets: list[socket.socket] = []
+
+    def serve(listening: socket.socket) -> None:
+        while len(sockets) < 2:
+            accepted, _ = listening.accept()
+            sockets.append(accepted)
+            accepted.recv(10_000)
+            accepted.sendall(OK)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = asyncio.create_task(asyncio.to_thread(serve, listening))
+        async with edge(f"http://127.0.0.1:{listening.getsockname()[1]}") as running:
+            wire = await running.connect()
+            await wire.send(GET)
+            assert (await wire.answer())[1] == b"ok"
+            connection = running.listener._context.upstream._idle[0]  # type: ignore[union-attr]
+            sockets[0].close()  # and in the same turn, before the loop can read it:
+            assert running.listener._context.upstream.take(0.0, sure=True) is None  # type: ignore[union-attr]
+            assert connection.transport is None or connection.transport.is_closing()
+            await wire.send(POST)
+            assert (await wire.answer())[1] == b"ok"
+        await serving
+        for each in sockets:
+            each.close()
+
+
 async def test_a_fresh_connection_that_dies_is_not_repeated() -> None:
     async def play(seen: Seen) -> None:
         await seen.head()
