@@ -50,10 +50,10 @@ const state = (text) => put($('preview-state'), text);
 let asked = 0;
 const preview = async () => {
   const number = asked += 1;
-  const body = { ...cleaned(), default_action: entry.default_action };
+  const body = locked() ? {} : { ...cleaned(), default_action: entry.default_action };
   if (chosen === 'example' || chosen === 'paste') {
     try {
-      body.event = chosen === 'paste' ? JSON.parse(pasted) : example();
+      body.event = sealed(chosen === 'paste' ? JSON.parse(pasted) : example());
     } catch (error) {
       state('');
       put($('preview-result'), banner('warn', 'This is not JSON yet', error.message));
@@ -74,12 +74,18 @@ const preview = async () => {
   }
 };
 const soon = later(preview, 220);
+/** A pasted event as the gateway keeps one: under its own names, and without raw identity, which never gets past the edge. */
+const sealed = (event) => {
+  if (!event || typeof event !== 'object' || event.wire) return event;
+  const { page = {}, ...context } = event.context || {};
+  return { wire: 'signal', type: event.type || 'track', name: event.event || event.name || (event.type === 'page' ? 'page' : ''), event_id: String(event.messageId || event.event_id || 'preview'), time: Math.floor(Date.now() / 1000), properties: event.properties || {}, traits: {}, user: event.user || {}, page: event.page || page, context };
+};
 const example = () => ({ ...EXAMPLE, ...(open && ![EVERY, OTHERS].includes(open) ? (open === 'page' ? { type: 'page', event: undefined } : { event: open }) : {}) });
 const drawPreview = (found) => {
   const rest = showProblems($('editor'), found.problems || []);
   const findings = found.findings || [];
   put($('preview-result'), rest.length > 0 && banner('warn', 'Not valid yet', rest.map((each) => `${each.path} ${each.message}`).join(' · ')),
-    !found.payload && !found.problems?.length && banner('', `Not sent: ${label(found.reason || found.outcome || 'unmapped')}`, found.detail || 'No row of the table sends this event.'),
+    !found.payload && !found.problems?.length && banner('', `Not sent: ${label(found.reason || found.outcome || 'unmapped')}`, found.refusal || found.detail || 'No row of the table sends this event.'),
     found.payload && json(found.payload, { name: 'payload', before: found.current || undefined }),
     found.payload && found.current && JSON.stringify(found.payload) !== JSON.stringify(found.current) && h('p', { class: 'small soft' }, 'Marked lines differ from what is in force now.'),
     found.payload && h('div', { class: 'stack tight' }, h('h3', {}, 'TikTok’s validation'), h('ul', { class: 'findings' }, findings.length ? findings.map((finding) => h('li', { class: finding.severity === 'error' ? 'bad' : '' }, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))) : h('li', { class: 'good' }, icon('check'), 'Nothing to complain about.'))));

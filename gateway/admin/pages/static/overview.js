@@ -42,12 +42,22 @@ const drawFunnel = (found) => {
   fill('dead', funnel.dead, funnel.dead ? 'inspect and replay' : 'none', (funnel.dead || 0) / base);
 };
 
+const MOST_BARS = 96;
+const peak = (values) => Math.max(...values);
+/** Fewer, wider steps where there are more minutes than bars: counts are added up, depths and delays take their peak. */
+const bundled = ({ series, step_s: step }) => {
+  const size = Math.ceil(series.at.length / MOST_BARS);
+  const bundle = (values, join) => Array.from({ length: Math.ceil(values.length / size) }, (_, n) => join(values.slice(n * size, (n + 1) * size)));
+  const made = Object.entries(series).map(([name, values]) => [name, bundle(values, name === 'at' ? (part) => part[0] : /^(lag_|spool_)/.test(name) ? peak : total)]);
+  return { series: Object.fromEntries(made), step: step * size };
+};
 const drawCharts = (found) => {
-  const { series } = found;
+  const { series, step } = bundled(found);
   const at = series.at;
-  chart($('chart-events'), { at, stepSeconds: found.step_s, stacked: true, format: short, what: 'Events by outcome', nothing: 'No event came in this time.', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
-  chart($('chart-lag'), { at, stepSeconds: found.step_s, format: duration, what: 'Delivery lag, from acceptance to TikTok’s answer', series: [{ name: '95 of 100 within', kind: 'other', values: series.lag_p95 || [] }, { name: 'half within', kind: 'delivered', values: series.lag_p50 || [] }] });
-  chart($('chart-spool'), { at, stepSeconds: found.step_s, format: short, what: 'Records waiting in the spool', series: [{ name: 'records', kind: 'waiting', filled: true, values: series.spool_records || [] }] });
+  $('chart-lag').parentElement.hidden = !series.lag_p95;
+  chart($('chart-events'), { at, stepSeconds: step, stacked: true, format: short, what: 'Events by outcome', nothing: 'No event came in this time.', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
+  chart($('chart-lag'), { at, stepSeconds: step, format: duration, what: 'Delivery lag, from acceptance to TikTok’s answer', series: [{ name: '95 of 100 within', kind: 'other', values: series.lag_p95 || [] }, { name: 'half within', kind: 'delivered', values: series.lag_p50 || [] }] });
+  chart($('chart-spool'), { at, stepSeconds: step, format: short, what: 'Records waiting in the spool', series: [{ name: 'records', kind: 'waiting', filled: true, values: series.spool_records || [] }] });
   put($('lag-now'), found.lag?.p50 ? h('span', { class: 'legend' }, h('span', {}, h('span', { class: 'swatch s-delivered' }), `half within ${duration(found.lag.p50)}`), h('span', {}, h('span', { class: 'swatch s-other' }), `95 % within ${duration(found.lag.p95)}`)) : 'nothing delivered yet');
   const spool = found.spool || {};
   say($('spool-now'), spool.max_bytes ? `${bytes(spool.used_bytes)} of ${bytes(spool.max_bytes)}` : '');
