@@ -1,4 +1,7 @@
-"""P4: open-loop latency at half of the maximum rate – collect with its fsync, and what pass-through adds."""
+"""P4: open-loop latency at half of the maximum rate – collect with its fsync, and what pass-through adds, also while events are collected."""
+
+import subprocess
+import sys
 
 from benchmarks.drive import drive
 from benchmarks.figure import Context, Figure
@@ -11,6 +14,7 @@ def run(context: Context) -> list[Figure]:
     """p99 of collect in ms, and p99 through the gateway minus p99 straight to the origin, both at half load."""
     collect: list[float] = []
     added: list[float] = []
+    busy: list[float] = []
     spread: list[dict[str, float]] = []
     seconds = context.seconds(8)
     with stack(context.folder / "latency") as parts:
@@ -34,6 +38,13 @@ def run(context: Context) -> list[Figure]:
             straight = drive(origin.port, page, origin.pid, seconds=seconds / 2, rate=page_top / 2).result.percentiles_ms()
             through = drive(gateway.port, page, gateway.pid, seconds=seconds / 2, rate=page_top / 2).result.percentiles_ms()
             added.append(through["p99"] - straight["p99"])
+            # both at a quarter: together they are half of what the process can do
+            command = [sys.executable, "-m", "benchmarks.load", "--url", f"http://127.0.0.1:{gateway.port}/gw/e"]
+            command += ["--rate", f"{top / 4:.0f}", "--duration", f"{seconds / 2 + 1:.0f}"]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as collecting:
+                through = drive(gateway.port, page, gateway.pid, seconds=seconds / 2, rate=page_top / 4).result.percentiles_ms()
+                collecting.wait()
+            busy.append(through["p99"] - straight["p99"])
     return [
         Figure(
             "P4/collect",
@@ -47,5 +58,15 @@ def run(context: Context) -> list[Figure]:
         ),
         Figure(
             "P4/proxy", "added by pass-through at half load, p99", "ms", added, 2, 1, False, notes={"rate": round(page_top / 2)}
+        ),
+        Figure(
+            "P4/proxy-busy",
+            "added by pass-through while events are collected, p99",
+            "ms",
+            busy,
+            2,
+            1,
+            False,
+            notes={"pages": round(page_top / 4), "events": round(top / 4)},
         ),
     ]
