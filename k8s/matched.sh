@@ -1,0 +1,22 @@
+#!/bin/sh
+# Reads rendered manifests; fails unless the sidecar stands in at least one Deployment and a Service leads to it.
+#   kubectl kustomize k8s/overlays/sidecar | k8s/matched.sh
+set -eu
+awk '
+  function judge() {
+    if (kind == "Deployment" && container) pods++
+    if (kind == "Service" && target) services++
+    kind = ""; container = 0; target = 0
+  }
+  /^---/ { judge() }
+  /^kind: / { kind = $2 }
+  /^ +(- )?name: ttgateway$/ { container = 1 }
+  /^ +(- )?targetPort: ttgateway$/ { target = 1 }
+  END {
+    judge()
+    if (!pods) print "no Deployment got the gateway: does one carry the label ttgateway/sidecar=true in its own file?"
+    if (!services) print "no Service leads to the gateway: does one carry the label ttgateway/sidecar=true in its own file?"
+    if (!pods || !services) exit 1
+    print "the gateway stands in " pods " Deployment(s), behind " services " Service(s)"
+  }
+'
