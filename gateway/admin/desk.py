@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 from gateway.admin.access import Access
 from gateway.admin.replays import Replays
+from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live
 from gateway.spool.base import Spool
+from gateway.telemetry.history import History
 from gateway.telemetry.metrics import Metrics
 
 
@@ -36,4 +38,15 @@ class Desk:
     """(integration, sealed event) → what it would be now; None if there is no such integration."""
     erase: Callable[[str, str], Awaitable[dict[str, int]]] | None = None
     """(``email``, ``external_id`` or ``anonymous_id``, value) → what was removed, by kind."""
+    test_send: Callable[[IntegrationSettings, str], Awaitable[dict[str, Any]]] | None = None
+    """(integration, test event code) → what was sent and what TikTok answered."""
+    lanes: Callable[[], list[dict[str, Any]]] = list
+    """Delivery lanes: integration, test_event_code, state, since, next_try, code, message, cure."""
+    about: Callable[[], dict[str, Any]] = dict
+    """The gateway itself, without secrets."""
+    snippet: Callable[[PipelineSettings], dict[str, Any]] = lambda _pipeline: {}
+    """What to paste for a pipeline."""
+    endpoint: str = ""
+    """Where events are delivered to."""
+    history: History | None = None
     replays: Replays = field(default_factory=Replays)

@@ -12,12 +12,14 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from gateway import __version__
+from gateway.app.about import about
 from gateway.app.gauges import Gauges
-from gateway.app.management import Management, make_desk
+from gateway.app.management import Management, make_desk, snippet_of, test_send
 from gateway.catalog.runtime import EMPTY, Catalogue, Live, compile_catalogue
 from gateway.config.load import Loaded, load
 from gateway.config.watch import Watcher
@@ -26,6 +28,7 @@ from gateway.edge.collect import Collector
 from gateway.edge.listener import Listener
 from gateway.edge.settings import parse_listen
 from gateway.errors import GatewayError, SpoolTooNew, SpoolUnavailable
+from gateway.lane import Lane
 from gateway.outcome import Reason
 from gateway.spool.base import Spool
 from gateway.spool.sqlite import SqliteSpool
@@ -82,6 +85,7 @@ class Gateway:
         self._ending = asyncio.Event()
         self._hurry = asyncio.Event()
         self._drained: asyncio.Task[None] | None = None
+        self._started = time.time()
         self._spool_tried = asyncio.Event()
         self._gauges = Gauges(self.metrics, self.live, self._listener)
 
@@ -246,8 +250,22 @@ class Gateway:
     async def _start_management(self) -> None:
         if (admin := self._settings.admin) is not None:
             desk = make_desk(admin, lambda: self._spool, self.live, self.metrics)
+            desk.endpoint = self._settings.delivery.endpoint
+            desk.test_send = lambda integration, code: test_send(self._loaded.settings, integration, code)
+            desk.snippet = lambda pipeline: snippet_of(self._settings, pipeline)
+            desk.lanes = self._lanes
+            desk.about = lambda: about(self._path, self._loaded, self._settings, self._started)
             self._management = Management(admin, desk)
+            self._management.watch(self._gauges.records, self._gauges.refresh)
             await self._management.start()
+
+    def _lanes(self) -> list[dict[str, Any]]:
+        states = self._worker.lane_states() if self._worker is not None else []
+        return [
+            {**dict(zip(("integration", "test_event_code"), Lane.parse(each.lane), strict=True)), "state": each.state.value, "since": each.since, "next_try": each.next_try,
+             "code": each.code, "message": each.message, "cure": each.cure}
+            for each in states
+        ]  # fmt: skip
 
     async def _drain(self) -> None:
         drain = self._settings.drain

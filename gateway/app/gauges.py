@@ -64,6 +64,10 @@ class Gauges:
         self._problems = problems
         self._in_force_at = time.time()
 
+    def records(self) -> int:
+        """Records that wait, as of the last look at the spool."""
+        return sum(lane.queued for lane in self._stats.lanes) if self._stats is not None else 0
+
     async def refresh(self) -> None:
         """Ask the spool, if there is one."""
         if self.spool is not None:

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -17,17 +18,28 @@ from gateway.admin.desk import Desk, Preview
 from gateway.admin.listener import create_app
 from gateway.admin.pages import site
 from gateway.admin.settings import AdminSettings
+from gateway.app import trial
+from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live
+from gateway.config.settings import GatewaySettings
 from gateway.edge.settings import parse_listen
 from gateway.errors import SpoolUnavailable
 from gateway.identity import normalise
 from gateway.identity.seal import owner, sha256
 from gateway.mapping.compile import Unmapped
 from gateway.outcome import Reason
+from gateway.snippet import load as load_snippet
+from gateway.snippet.tag import tags
 from gateway.spool.base import Spool
+from gateway.telemetry import tasks
+from gateway.telemetry.feed import Feed
+from gateway.telemetry.history import History, Key
 from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
+
+_SAMPLE_S = 60.0
+_SCRIPT = load_snippet()  # read when this is imported, never while the loop runs
 
 
 def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: Live, metrics: Metrics) -> Desk:
@@ -80,6 +92,43 @@ async def erase(spool: Spool, kind: str, value: str) -> dict[str, int]:
     return removed
 
 
+def snippet_of(settings: GatewaySettings, pipeline: PipelineSettings) -> dict[str, Any]:
+    """What a site's developer pastes for a pipeline."""
+    script = _SCRIPT
+    made = tags(
+        prefix=settings.edge.prefix,
+        name=settings.edge.script.name,
+        digest=script.hash,
+        integrity=script.integrity,
+        key=pipeline.key,
+        global_name=settings.edge.script.global_name,
+    )
+    return {"snippet": made.script, "csp": "; ".join(made.policy), "noscript": made.noscript}
+
+
+async def test_send(settings: GatewaySettings, integration: IntegrationSettings, code: str) -> dict[str, Any]:
+    """One test event through the real path; TikTok's answer and the cure."""
+    sent = await trial.send(settings, integration, code)
+    if sent.verdict is None:
+        return {
+            "sent": None,
+            "code": "",
+            "message": "the event was not sent",
+            "verdict": "",
+            "cure": "See its fate under Live events.",
+            "seconds": 0.0,
+        }
+    verdict = sent.verdict
+    return {
+        "sent": {"event_id": sent.event_id},
+        "code": verdict.code,
+        "message": verdict.message,
+        "verdict": verdict.action.value,
+        "cure": verdict.cure,
+        "seconds": sent.seconds,
+    }
+
+
 class Management:
     """The management listener of a running gateway."""
 
@@ -87,6 +136,30 @@ class Management:
         self.desk = desk
         self._settings = settings
         self._runner: web.AppRunner | None = None
+        self._sampling: asyncio.Task[None] | None = None
+
+    def watch(self, records: Callable[[], int], refresh: Callable[[], Awaitable[None]]) -> None:
+        """Begin the feed and the history: from here on somebody may look."""
+        desk, metrics = self.desk, self.desk.metrics
+        metrics.feed = Feed(desk.now)
+
+        def read() -> tuple[dict[Key, int], int]:
+            counts: Counter[Key] = Counter({("received", ""): sum(metrics.received_by_wire().values())})
+            for (_, _, outcome, reason), n in metrics.outcomes().items():
+                counts[str(outcome), str(reason)] += n
+            for (_, code), n in metrics.codes().items():
+                counts["code", code] += n
+            return counts, records()
+
+        history = desk.history = History(desk.now, read)
+
+        async def sample() -> None:
+            while True:
+                await asyncio.sleep(_SAMPLE_S)
+                await refresh()
+                history.sample()
+
+        self._sampling = tasks.keep(sample, "sample the history")
 
     async def start(self) -> None:
         """Listen; what keeps it from that is logged."""
@@ -114,6 +187,7 @@ class Management:
 
     async def close(self) -> None:
         """Stop listening."""
+        await tasks.cancel(self._sampling)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -28,6 +28,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.mapping.compile import Unmapped
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Death, Done, Mark, Record, Retry, Settlement, Spool
+from gateway.telemetry.feed import Feed
 from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Shipment:
         self._probe = probe
         self._unsettled = {record.id for record in records}
         self._asked = False
+        self._verdict: Verdict | None = None
         self._claimed: set[int] = set()
 
     async def deliver(self) -> None:
@@ -136,6 +138,7 @@ class Shipment:
         dead: list[Death] = []
         oldest = time.time() - self._route.settings.max_age
         apply = self._integration.program.apply
+        feed = self._route.metrics.feed
         by_order = self._integration.settings.dedupe_purchases is not None
         in_slice = size = 0
         await self._route.turns.take()
@@ -149,10 +152,13 @@ class Shipment:
                 done.append(Done(record.id, Outcome.EXPIRED, Reason.TOO_OLD))
                 continue
             try:
-                mapped = apply(orjson.loads(record.payload))
+                sealed = orjson.loads(record.payload)
+                mapped = apply(sealed)
                 if not isinstance(mapped, Unmapped):
                     order = order_key(self._route.lane, mapped.item) if by_order else 0
                     items.append(Item(record, orjson.dumps(mapped.item), order))
+                    if feed is not None and feed.follows:
+                        feed.mapped(self._integration.id, sealed["event_id"], record.id, items[-1].data)
                 elif mapped.outcome is Outcome.DEAD:
                     dead.append(Death(record.id, mapped.reason, mapped.detail))
                 else:
@@ -222,6 +228,7 @@ class Shipment:
 
     def _learn(self, verdict: Verdict, ticket: int) -> None:
         self._asked = True
+        self._verdict = verdict
         self._route.standing.learn(verdict, ticket, self._integration.settings, time.monotonic(), random.random())  # noqa: S311
 
     async def _isolate(self, items: list[Item], verdict: Verdict) -> None:
@@ -322,6 +329,18 @@ class Shipment:
             self._unsettled.difference_update([fate[0] for fate in fates])
         for (outcome, reason), n in tally.items():
             self._route.metrics.outcome(outcome, reason, integration=self._integration.id, n=n)
+        if (feed := self._route.metrics.feed) is not None and feed.follows:
+            self._feed(feed, settlement)
+
+    def _feed(self, feed: Feed, settlement: Settlement) -> None:
+        verdict = self._verdict
+        words = (verdict.code, verdict.message, verdict.cure) if verdict else ("", "", "")
+        for id_, outcome, reason in settlement.done:
+            feed.settled(id_, outcome.value, reason.value, *words)
+        for id_, reason, answer in settlement.dead:
+            feed.settled(id_, Outcome.DEAD.value, reason.value, words[0], answer, words[2])
+        for id_, _, reason in settlement.retry:
+            feed.settled(id_, "", reason.value, *words)
 
     def _about(self, record: Record) -> dict[str, object]:
         return {"lane": self._route.lane, "record": record.id}

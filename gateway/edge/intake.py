@@ -78,6 +78,7 @@ class Intake:
         accepted_events = filtered_events = 0
         last = _NO_REASON
         anonymous = who = ""
+        feed = self._metrics.feed
         if events:
             self._metrics.received(pipeline.id, events[0].wire._value_, len(events))
         for at, event in enumerate(events):
@@ -87,6 +88,8 @@ class Intake:
             if not targets:
                 last = Reason.UNKNOWN_PIXEL if candidates else Reason.NO_INTEGRATION
                 self._metrics.outcome(Outcome.FILTERED, last, pipeline=pipeline.id)
+                if feed is not None and feed.wants():
+                    feed.filtered(pipeline.id, "", event.name, last)
                 filtered_events += 1
                 continue
             decision = decide(event)
@@ -96,6 +99,8 @@ class Intake:
                 if reason:
                     last = reason
                     self._metrics.outcome(Outcome.FILTERED, reason, pipeline=pipeline.id, integration=integration.id)
+                    if feed is not None and feed.wants():
+                        feed.filtered(pipeline.id, integration.id, event.name, reason)
                 else:
                     willing.append(integration)
             if not willing:
@@ -107,6 +112,8 @@ class Intake:
                 last = Reason.BOT
                 for integration in willing:
                     self._metrics.outcome(Outcome.FILTERED, Reason.BOT, pipeline=pipeline.id, integration=integration.id)
+                    if feed is not None and feed.wants():
+                        feed.filtered(pipeline.id, integration.id, event.name, last)
                 filtered_events += 1
                 continue
             # A request's events are mostly one visitor's: hashed once.
@@ -143,6 +150,8 @@ class Intake:
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
                     records.append(NewRecord(lane, who, received, payload))
+                    if feed is not None and feed.wants():
+                        feed.accepted(pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source)
             except (orjson.JSONEncodeError, RecursionError):
                 # Serialised before it is acknowledged: what cannot be written cannot be accepted, by none of them.
                 del records[before:]

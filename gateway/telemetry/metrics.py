@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from gateway import __version__
 from gateway.outcome import Outcome, Reason
+from gateway.telemetry.feed import Feed
 from gateway.telemetry.tasks import crashes
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Metrics(Collector):
         self._delivery_s: dict[str, Histogram] = {}
         self._gauges: dict[str, _Gauge] = {}
         self._started = time.time()
+        self.feed: Feed | None = None
+        """The live feed, where somebody may look: told by the same rooms at the same places as the counts."""
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -115,6 +118,14 @@ class Metrics(Collector):
     def outcomes(self) -> dict[tuple[str, str, str, str], int]:
         """A copy of (pipeline, integration, outcome, reason) → count."""
         return dict(self._outcomes)
+
+    def received_by_wire(self) -> dict[tuple[str, str], int]:
+        """A copy of (pipeline, wire) → events read."""
+        return dict(self._received)
+
+    def codes(self) -> dict[tuple[str, str], int]:
+        """A copy of (integration, code) → requests to TikTok."""
+        return dict(self._delivery_codes)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

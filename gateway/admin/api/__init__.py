@@ -3,7 +3,14 @@
 Law: a module declares its operations in ``operations``; here they are put together, and nowhere else.
 """
 
-from gateway.admin.api import dead, erase, session
+from gateway.admin.api import dead, entries, erase, live, overview, session
 from gateway.admin.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*session.operations, *dead.operations, *erase.operations)
+OPERATIONS: tuple[Operation, ...] = (
+    *session.operations,
+    *entries.operations,
+    *overview.operations,
+    *live.operations,
+    *dead.operations,
+    *erase.operations,
+)

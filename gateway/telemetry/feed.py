@@ -1,0 +1,155 @@
+"""The live feed: the last events and what became of them, for people who look (pure: the clock comes in).
+
+Law: bounded, and cheap when nobody looks. At most :data:`RATE` rows a second are kept, the rest is only counted, so that a busy second costs one comparison per event. What
+is kept of a filtered event is its name, pipeline, reason and time, nothing else; of the others the sealed payload. Subscribers that do not keep up miss rows, never the reverse.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.outcome import Outcome, Reason
+
+RATE = 50
+"""Rows a second; above, the feed shows a sample and says so."""
+KEPT = 500
+_BACKLOG = 200
+MAX_SUBSCRIBERS = 20
+
+
+@dataclass(slots=True)
+class Row:
+    """One event for one integration."""
+
+    id: str
+    at: float
+    pipeline: str
+    integration: str
+    name: str
+    outcome: str
+    reason: str
+    payload: bytes = b""
+    """The sealed event; empty for a filtered one."""
+    consent: str = ""
+    """Who spoke for the visitor."""
+    attempts: int = 0
+    code: str = ""
+    answer: str = ""
+    cure: str = ""
+    sent: bytes = b""
+    """The data item as it was posted last."""
+    record: int = -1
+    key: tuple[str, str] = ("", "")
+
+    def told(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {
+            "id": self.id, "at": self.at, "pipeline": self.pipeline, "integration": self.integration, "name": self.name, "outcome": self.outcome,
+            "reason": self.reason, "attempts": self.attempts, "code": self.code,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Subscription:
+    """What somebody has not seen yet."""
+
+    waiting: deque[Row] = field(default_factory=lambda: deque(maxlen=_BACKLOG))
+    woken: Callable[[], None] = lambda: None
+    """Called when there is something."""
+
+
+class Feed:
+    """One per process."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._rows: OrderedDict[str, Row] = OrderedDict()
+        self._by_event: dict[tuple[str, str], Row] = {}
+        self._by_record: dict[int, Row] = {}
+        self._second = 0
+        self._left = RATE
+        self._number = 0
+        self.seen = 0
+        """Events that came by."""
+        self.subscriptions: list[Subscription] = []
+
+    def wants(self) -> bool:
+        """Whether the next event would be kept; counts it."""
+        self.seen += 1
+        second = int(self._now())
+        if second != self._second:
+            self._second, self._left = second, RATE
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def filtered(self, pipeline: str, integration: str, name: str, reason: Reason) -> None:
+        """An event that a rule left out."""
+        self._add(Row("", self._now(), pipeline, integration, name, Outcome.FILTERED.value, reason.value))
+
+    def accepted(self, pipeline: str, integration: str, name: str, event_id: str, payload: bytes, consent: str) -> None:
+        """An event on its way to the spool."""
+        row = Row("", self._now(), pipeline, integration, name, Outcome.ACCEPTED.value, "", payload, consent)
+        row.key = integration, event_id
+        self._add(row)
+        self._by_event[row.key] = row
+
+    @property
+    def follows(self) -> bool:
+        """Whether delivery has anything to tell."""
+        return bool(self._by_event)
+
+    def mapped(self, integration: str, event_id: str, record: int, item: bytes) -> None:
+        """The item of an event that is about to be posted."""
+        row = self._by_event.get((integration, event_id))
+        if row is not None:
+            row.sent, row.record = item, record
+            self._by_record[record] = row
+
+    def settled(self, record: int, outcome: str, reason: str, code: str, answer: str, cure: str) -> None:
+        """What became of a record; ``outcome`` empty = it is tried again."""
+        row = self._by_record.get(record)
+        if row is None:
+            return
+        row.attempts += 1
+        row.outcome, row.reason = outcome or "retrying", reason
+        row.code, row.answer, row.cure = code, answer, cure
+        if outcome:
+            self._forget(row)
+        self._tell(row)
+
+    def _forget(self, row: Row) -> None:
+        """Nothing more will be heard of it."""
+        self._by_record.pop(row.record, None)
+        if self._by_event.get(row.key) is row:
+            del self._by_event[row.key]
+
+    def recent(self, limit: int, fits: Callable[[Row], bool]) -> list[Row]:
+        """The newest rows that fit, newest first."""
+        found = []
+        for row in reversed(self._rows.values()):
+            if fits(row):
+                found.append(row)
+                if len(found) == limit:
+                    break
+        return found
+
+    def row(self, id_: str) -> Row | None:
+        """One of those that are kept."""
+        return self._rows.get(id_)
+
+    def _add(self, row: Row) -> None:
+        self._number += 1
+        row.id = str(self._number)
+        self._rows[row.id] = row
+        if len(self._rows) > KEPT:
+            _, old = self._rows.popitem(last=False)
+            self._forget(old)
+        self._tell(row)
+
+    def _tell(self, row: Row) -> None:
+        for subscription in self.subscriptions:
+            subscription.waiting.append(row)
+            subscription.woken()

@@ -1,0 +1,153 @@
+"""What the pages show, over the API of a gateway that runs: events as they pass, what they became, the figures – and no secret."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from whole import CONFIG, Whole, free_port, purchase, whole
+
+TOKEN = "editor-token-0001"
+ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: ' + TOKEN + "}}}}]}}}}\n"
+
+
+class Managed:
+    """A running gateway and its management API."""
+
+    def __init__(self, around: Whole, port: int) -> None:
+        self.around = around
+        self.base = f"http://127.0.0.1:{port}/api/v1/"
+        self.headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    async def get(self, path: str) -> Any:
+        async with self.around.session.get(self.base + path, headers=self.headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json(content_type=None) if "yaml" not in path else await answer.text()
+
+    async def post(self, path: str, body: Any) -> Any:
+        async with self.around.session.post(self.base + path, headers=self.headers, json=body) as answer:
+            return await answer.json()
+
+    async def rows(self, count: int, outcome: str) -> list[dict[str, Any]]:
+        """The newest rows, once there are so many of ``outcome``."""
+
+        async def there() -> list[dict[str, Any]]:
+            found = [row for row in (await self.get("live/recent"))["items"] if row["outcome"] == outcome]
+            return found if len(found) >= count else []
+
+        return list(await self.around.until(there))
+
+
+@pytest.fixture
+async def managed(tmp_path: Path) -> AsyncIterator[Managed]:
+    async with whole(tmp_path) as around:
+        port = free_port()
+        around.write(CONFIG + ADMIN.format(port=port))
+        await around.start()
+        found = Managed(around, port)
+
+        async def listens() -> bool:
+            try:
+                return bool(await found.get("session"))
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await around.until(listens)
+        yield found
+
+
+async def test_an_event_is_followed_from_the_page_to_tiktok_s_answer(managed: Managed) -> None:
+    await managed.around.post(purchase("order-1", traits={"email": "alice@example.com"}))
+    (row,) = await managed.rows(1, "delivered")
+    assert (row["name"], row["event"], row["code"], row["attempts"]) == ("Order Completed", "Purchase", "0", 1)
+    found = await managed.get(f"live/{row['id']}")
+    assert found["received"]["event_id"] == found["mapped"]["event_id"] == "order-1"
+    assert found["consent"]["source"] == "event"
+    assert found["request"]["headers"]["Access-Token"] == "<access token>"
+    assert found["request"]["body"]["data"][0]["properties"]["value"] == 9.5
+    assert found["received"]["user"]["email"].endswith("…")
+
+
+async def test_a_filtered_event_leaves_its_name_and_reason_only(managed: Managed) -> None:
+    await managed.around.post(
+        purchase("order-1", traits={"email": "alice@example.com"}, context={"consent": {"marketing": False}})
+    )
+    (row,) = await managed.rows(1, "filtered")
+    assert (row["name"], row["reason"]) == ("Order Completed", "consent_denied")
+    found = await managed.get(f"live/{row['id']}")
+    assert (found["received"], found["mapped"], found["request"]) == (None, None, None)
+    assert "alice" not in json.dumps(found)
+
+
+async def test_rows_come_as_they_happen(managed: Managed) -> None:
+    async with managed.around.session.get(managed.base + "live", headers=managed.headers) as stream:
+        assert stream.content_type == "text/event-stream"
+        await stream.content.readuntil(b"\n\n")
+        await managed.around.post(purchase("order-1"))
+        outcomes = []
+        async with asyncio.timeout(15):
+            while "delivered" not in outcomes:
+                block = await stream.content.readuntil(b"\n\n")
+                if block.startswith(b"event: row"):
+                    outcomes.append(json.loads(block.partition(b"data: ")[2])["outcome"])
+    assert outcomes == ["accepted", "delivered"]
+
+
+async def test_a_busy_second_is_shown_as_a_sample(managed: Managed) -> None:
+    await managed.around.post({"batch": [purchase(f"order-{n}") for n in range(300)]})
+    assert 50 <= len((await managed.get("live/recent?limit=500"))["items"]) <= 100
+    assert (await managed.get("overview"))["funnel"]["received"] == 300
+
+
+async def test_the_overview_adds_up_and_names_what_is_wrong(managed: Managed) -> None:
+    before = await managed.get("overview?window=15m")
+    assert [alert["id"] for alert in before["alerts"]] == ["traffic"]
+    await managed.around.faults(code=40105)
+    await managed.around.post(purchase("order-1", traits={"email": "alice@example.com"}))
+    await managed.around.post(purchase("order-2", context={}))
+
+    async def suspended() -> bool:
+        return any(lane["state"] == "suspended" for lane in (await managed.get("overview"))["lanes"])
+
+    await managed.around.until(suspended)
+    found = await managed.get("overview?window=24h")
+    assert (found["funnel"]["received"], found["funnel"]["accepted"], found["funnel"]["queued"]) == (2, 1, 1)
+    assert found["funnel"]["filtered"] == {"consent_missing": 1}
+    assert found["match"]["events"] == found["match"]["email"] == 1
+    (alert,) = [alert for alert in found["alerts"] if alert["id"] == "lane:tiktok-shop"]
+    assert (alert["severity"], "access token" in alert["cure"]) == ("critical", True)
+    assert (await managed.get("integrations"))["items"][0]["lane"]["state"] == "suspended"
+
+
+async def test_entries_are_told_without_their_secrets(managed: Managed) -> None:
+    (integration,) = (await managed.get("integrations"))["items"]
+    assert (integration["id"], integration["declared"], integration["has_token"]) == ("tiktok-shop", True, True)
+    (pipeline,) = (await managed.get("pipelines"))["items"]
+    assert 'data-key="dk_live_shop"' in pipeline["snippet"]
+    rows = (await managed.get("integrations/tiktok-shop/mappings"))["rows"]
+    assert {"source": "Order Completed", "event": "Purchase"}.items() <= next(
+        row for row in rows if row["source"] == "Order Completed"
+    ).items()
+    everything = ["settings", "integrations", "integrations/tiktok-shop", "integrations/tiktok-shop/yaml", "integrations/tiktok-shop/mappings",
+                  "integrations/tiktok-shop/verify", "pipelines", "pipelines/shop", "catalogue", "overview", "live/recent", "revisions", "openapi.json"]  # fmt: skip
+    for path in everything:
+        text = json.dumps(await managed.get(path))
+        assert not [secret for secret in ("access-token-1", "pipeline-secret-1", TOKEN) if secret in text], path
+
+
+async def test_a_test_event_and_a_preview_tell_what_tiktok_would(managed: Managed) -> None:
+    found = await managed.post("integrations/tiktok-shop/test", {"test_event_code": "TEST1"})
+    assert (found["code"], found["verdict"]) == ("0", "delivered")
+    await managed.around.post(purchase("order-1"))
+    rows = await managed.rows(1, "delivered")
+    found = await managed.post("integrations/tiktok-shop/mappings/preview", {"record": rows[0]["id"]})
+    assert found["payload"]["event"] == "Purchase"
+    for path, body in (
+        ("integrations/nobody/test", {"test_event_code": "T"}),
+        ("integrations/tiktok-shop/mappings/preview", {"record": "99999"}),
+    ):
+        assert (await managed.post(path, body))["error"]["code"] == "not_found"
+    assert (await managed.post("integrations/tiktok-shop/test", {}))["error"]["code"] == "invalid"
