@@ -27,9 +27,9 @@ _LATE_S = 300
 class Paper:
     """What the answers are made of."""
 
-    def __init__(self, *, hostile: str = "", empty: bool = False, role: str = "editor") -> None:
+    def __init__(self, *, hostile: str = "", empty: bool = False, role: str = "editor", read_only: bool = False) -> None:
         self.now = time.time()
-        self.hostile, self.empty, self.role = hostile, empty, role
+        self.hostile, self.empty, self.role, self.read_only = hostile, empty, role, read_only
         self.changes: list[tuple[str, str, Any]] = []
         """Every request that is not a GET: method, path, body."""
 
@@ -91,7 +91,7 @@ class Paper:
 
     async def settings(self, _: web.Request) -> Any:
         return {
-            "version": "0.1.0", "started_at": self.now - 86000, "config_path": "/etc/ttgateway/gateway.yaml", "catalogue": {"writable": True, "path": "/var/lib/ttgateway/catalog", "revision": 7},
+            "version": "0.1.0", "started_at": self.now - 86000, "config_path": "/etc/ttgateway/gateway.yaml", "catalogue": {"writable": not self.read_only, "path": "/var/lib/ttgateway/catalog", "revision": 7},
             "faults": [{"path": "integrations.x.access_token", "message": self.text("the file does not exist"), "hint": "mount the secret"}],
             "delivery": {"endpoint": "https://business-api.tiktok.com/open_api/v1.3/event/track/"}, "spool": {"path": "/var/lib/ttgateway", "used_bytes": 31 << 20, "max_bytes": 1 << 30, "records": 1846},
             "prefix": "/gw", "consent_default": "deny", "settings": {"edge": {"prefix": "/gw"}}, "waiting": ["edge"],

@@ -270,3 +270,13 @@ async def test_everything_is_reached_by_keyboard(show: Show) -> None:
     await expect(page.get_by_role("link", name="Overview")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="Navigation")).to_be_focused()
+
+
+async def test_a_read_only_catalogue_is_said_and_operating_goes_on(show: Show) -> None:
+    """Nothing to add or edit is offered; dead letters are replayed all the same."""
+    page, base = await show(Paper(read_only=True))
+    await visit(page, f"{base}/integrations", ".entry")
+    await expect(page.get_by_text("The catalogue is read-only")).to_be_visible()
+    await expect(page.get_by_role("link", name="Add integration")).to_have_count(0)
+    await visit(page, f"{base}/dead", "#list table")
+    await expect(page.get_by_role("button", name="Replay all")).to_be_enabled()

@@ -2,7 +2,7 @@
 import { all, get, id, post, url } from './api.js';
 import { $, h, later, put } from './dom.js';
 import { count, duration, label, plural, time } from './format.js';
-import { banner, broken, button, confirm, empty, failed, guard, mayEdit, options, toast } from './ui.js';
+import { banner, broken, button, confirm, empty, failed, guard, mayOperate, options, toast } from './ui.js';
 import { openEvent } from './event.js';
 import { session } from './shell.js';
 
@@ -21,7 +21,7 @@ const filtered = () => Object.keys(given()).length > 0;
 
 const actions = () => {
   const n = many();
-  put($('actions'), items.length > 0 && [h('a', { class: 'btn', href: url('dead/export', given()), download: 'dead-letters.jsonl' }, 'Export'), mayEdit() && button(n ? `Drop ${count(n)}` : 'Drop', { kind: 'danger', edit: true, disabled: !n, on: guard(drop) }), mayEdit() && button(n ? `Replay ${count(n)}` : 'Replay all', { kind: 'primary', sign: 'replay', edit: true, on: guard(() => { if (!n) everything = true; return replay(selection(), n || total || items.length); }) })]);
+  put($('actions'), items.length > 0 && [h('a', { class: 'btn', href: url('dead/export', given()), download: 'dead-letters.jsonl' }, 'Export'), mayOperate() && button(n ? `Drop ${count(n)}` : 'Drop', { kind: 'danger', operate: true, disabled: !n, on: guard(drop) }), mayOperate() && button(n ? `Replay ${count(n)}` : 'Replay all', { kind: 'primary', sign: 'replay', operate: true, on: guard(() => { if (!n) everything = true; return replay(selection(), n || total || items.length); }) })]);
 };
 const follow = (job, n) => new Promise((resolve) => {
   const bar = h('progress', { max: n || 1, value: 0, 'aria-label': 'Replay' });
@@ -75,7 +75,7 @@ const drop = async () => {
   everything = false;
   await load();
 };
-const inspect = (row) => openEvent(`dead/${id(row.id)}`, { title: row.name || 'Dead letter', actions: (close) => mayEdit() && button('Replay', { kind: 'small', sign: 'replay', on: guard(async () => { close(); await replay({ ids: [row.id] }, 1); }) }) });
+const inspect = (row) => openEvent(`dead/${id(row.id)}`, { title: row.name || 'Dead letter', actions: (close) => mayOperate() && button('Replay', { kind: 'small', sign: 'replay', on: guard(async () => { close(); await replay({ ids: [row.id] }, 1); }) }) });
 const line = (row) => {
   const box = h('input', { type: 'checkbox', checked: everything || chosen.has(row.id), 'aria-label': `Choose ${row.name || row.id}`, on: { click: (event) => event.stopPropagation(), change: (event) => { everything = false; if (event.target.checked) chosen.add(row.id); else chosen.delete(row.id); actions(); summary(); } } });
   return h('tr', { on: { click: () => inspect(row) } }, h('td', {}, box), h('td', {}, h('button', { class: 'link', type: 'button' }, row.name || row.event || '(unreadable)'), row.event && row.event !== row.name && h('span', { class: 'soft' }, ` → ${row.event}`)), h('td', { class: 'wide' }, h('div', {}, label(row.reason)), h('div', { class: 'small soft' }, row.answer || row.words || '')), h('td', { class: 'mini' }, row.integration), h('td', { class: 'num mini' }, count(row.attempts)), h('td', { class: 'nowrap mini' }, time(row.died_at)));

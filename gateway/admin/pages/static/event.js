@@ -17,12 +17,13 @@ export const curl = (request) => {
 const step = (mark, sign, title, ...inside) => h('li', { class: 'step' }, h('span', { class: `mark ${mark}` }, icon(sign)), h('div', {}, h('h3', {}, title), inside));
 const folded = (title, value, name) => value && h('details', {}, h('summary', {}, title), json(value, { name }));
 
+const SPEAKERS = { event: 'the event’s own context.consent', gpc: 'Global Privacy Control', default: 'consent.default of the configuration', header: 'the X-Consent header', asserted: 'the site’s assertion' };
 const consentStep = (consent) => {
   const said = consent.decision || consent.outcome || '';
   const good = ['granted', 'not_needed', 'asserted'].includes(said);
   const categories = Array.isArray(consent.categories) ? consent.categories.map((name) => [name, true]) : Object.entries(consent.categories || {});
   return step(good ? 'good' : said ? 'bad' : '', 'shield', `Consent: ${said ? label(said).toLowerCase() : 'not decided'}`,
-    h('p', { class: 'soft' }, consent.source ? `Decided by ${consent.source}.` : 'No consent signal was found.', consent.needed?.length ? ` Needed: ${consent.needed.join(', ')}.` : ''),
+    h('p', { class: 'soft' }, consent.source ? `Decided by ${SPEAKERS[consent.source] || consent.source}.` : 'No consent signal was found.', consent.needed?.length ? ` Needed: ${consent.needed.join(', ')}.` : ''),
     categories.length > 0 && h('div', { class: 'row' }, categories.map(([name, granted]) => h('span', { class: `chip ${granted ? 'good' : 'bad'}` }, `${name}: ${granted ? 'granted' : 'denied'}`))));
 };
 const findingsOf = (findings) => findings?.length > 0 && h('ul', { class: 'findings' }, findings.map((finding) => h('li', {}, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))));

@@ -99,7 +99,7 @@ const form = () => {
 const notices = () => {
   const lane = entry.lane || {};
   const said = [];
-  if (entry.declared) said.push(banner('info', 'Declared in the configuration file', 'It is read-only here. Duplicate it to edit a copy, or change the file; the YAML tab has it to copy.', button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
+  if (entry.declared) said.push(banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; the YAML tab has it to copy.' : 'It is changed there and taken over without a restart; the YAML tab has it to copy.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
   if (entry.test_event_code) said.push(banner('warn', `Test event code ${entry.test_event_code} is set`, ['Events show in TikTok’s test tab and not in your reports. ', entry.test_code_until ? ['It expires ', left(entry.test_code_until), '.'] : 'Remove it after testing.'], !entry.declared && button('Remove it', { kind: 'small', edit: true, on: guard(async () => { await replace(`integrations/${id(name)}`, { ...own(entry), test_event_code: null }, etag); toast('Removed: events count again'); await load(); }) })));
   if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [lane.message, lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
   if (entry.has_token === false) said.push(banner('warn', 'No access token', 'Events for it queue up and wait until one is entered.'));
@@ -109,9 +109,9 @@ const head = () => {
   put($('title'), entry.name || entry.id);
   put($('lead'), h('span', { class: 'row' }, h('code', {}, entry.pixel_code), label(entry.preset), entry.enabled === false ? chip('Disabled', '', true) : entry.lane?.state ? laneChip(entry.lane.state) : null));
   document.title = `${entry.name || entry.id} · ttgateway`;
-  put($('actions'), h('a', { class: 'btn', href: `/live?integration=${encodeURIComponent(name)}` }, 'Live events'), menu('More actions', [
+  put($('actions'), h('a', { class: 'btn', href: `/live?integration=${encodeURIComponent(name)}` }, 'Live events'), mayEdit() && menu('More actions', [
     !entry.declared && [entry.enabled === false ? 'Enable' : 'Disable', entry.enabled === false ? 'play' : 'x', () => enable(entry).then((done) => done && load()), { edit: true }],
-    ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],
+    mayEdit() && ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],
     !entry.declared && ['Remove', 'trash', () => removeEntry(entry).then((done) => done && location.assign('/integrations')), { edit: true, danger: true }],
   ]));
 };

@@ -14,7 +14,7 @@ const card = (entry) => {
       h('span', { class: 'logo' }, icon('integrations')),
       h('div', { class: 'grow' }, h('h2', { id: `name-${entry.id}` }, h('a', { href: where(entry.id) }, entry.name || entry.id)), h('div', { class: 'row small soft' }, h('code', {}, entry.pixel_code), h('span', {}, entry.vendor === 'tiktok' ? 'TikTok' : 'TikTok Events API'), entry.declared && chip('from the file', 'line', false, 'Declared in the configuration file: read-only here.'))),
       entry.enabled === false ? chip('Disabled', '', true) : lane.state ? laneChip(lane.state) : chip('Idle', '', true),
-      menu(`Actions for ${entry.name || entry.id}`, [
+      mayEdit() && menu(`Actions for ${entry.name || entry.id}`, [
         [entry.enabled === false ? 'Enable' : 'Disable', entry.enabled === false ? 'play' : 'x', () => enable(entry).then(load), { edit: true, off: entry.declared }],
         ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],
         !entry.declared && ['Remove', 'trash', () => removeEntry(entry).then((done) => done && load()), { edit: true, danger: true }],
@@ -24,7 +24,7 @@ const card = (entry) => {
     troubled && banner(lane.state === 'suspended' ? 'bad' : 'warn', [lane.code && `${lane.code}: `, lane.message].filter(Boolean).join('') || label(lane.state), [lane.cure || 'It is tried again by itself.', lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']),
     h('dl', { class: 'facts' },
       fact('Preset', label(entry.preset)), fact('Pipelines', entry.pipelines?.length ? entry.pipelines.join(', ') : h('span', { class: 'soft' }, 'none')), fact('Consent', entry.consent?.length ? entry.consent.join(' + ') : 'not needed'),
-      fact('Waiting', plural(entry.queued || 0, 'event')), fact('Dead letters', entry.dead ? h('a', { href: `/dead?integration=${encodeURIComponent(entry.id)}` }, plural(entry.dead, 'event')) : 'none'), fact('Last delivered', ago(entry.last_delivered_at))),
+      fact('Waiting', plural(entry.queued || 0, 'event')), fact('Dead letters', entry.dead ? h('a', { href: `/dead?integration=${encodeURIComponent(entry.id)}` }, plural(entry.dead, 'event')) : 'none'), entry.last_delivered_at !== undefined && fact('Last delivered', ago(entry.last_delivered_at))),
     h('div', { class: 'row' }, h('a', { class: 'btn small', href: where(entry.id) }, entry.declared || !mayEdit() ? 'View' : 'Edit'), h('a', { class: 'btn small', href: where(entry.id, '/mappings') }, 'Field mappings'), h('a', { class: 'btn small', href: where(entry.id, '#verify') }, 'Test and verify'), h('a', { class: 'btn small quiet', href: `/live?integration=${encodeURIComponent(entry.id)}` }, 'Live events')));
 };
 let shown = '';

@@ -172,7 +172,7 @@ const load = async () => {
     put($('title'), entry.name || name);
     document.title = `Field mappings of ${entry.name || name} · ttgateway`;
     tabs($('tabs'), name, 'mappings');
-    put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'Its mappings are read-only here; the preview works all the same.', button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
+    put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'Its mappings are read-only here; the preview works all the same.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
     put($('actions'), !entry.declared && [button('Discard', { on: guard(async () => { if (await confirm('Discard your changes?', 'The mappings in force stay as they are.', { action: 'Discard', danger: true })) await load(); }) }), button('Save mappings', { kind: 'primary', edit: true, on: save })]);
     for (const each of $('actions').querySelectorAll('button')) each.dataset.whenChanged = '';
     lists((table.sources || []).map((each) => [each.path, each.example ? `e.g. ${each.example}` : '']), (catalogue.targets || []).map((each) => [typeof each === 'string' ? each : each.path]), (catalogue.events || []).map((each) => [each]));

@@ -86,9 +86,9 @@ const load = async () => {
       entry = found.body;
       put($('title'), entry.id);
       document.title = `${entry.id} · ttgateway`;
-      put($('lead'), `${short(entry.received_1h || 0)} events in the last hour, at most ${count(entry.rate_limit)} a second`);
-      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'It is read-only here. Duplicate it to edit a copy, or change the file; its lines are below.', mayEdit() && h('a', { class: 'btn small', 'data-edit': true, href: `/pipelines/new?from=${encodeURIComponent(name)}` }, 'Duplicate to edit')), consentWarning(entry));
-      put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), menu('More actions', [['Duplicate', 'copy', () => location.assign(`/pipelines/new?from=${encodeURIComponent(name)}`), { edit: true }], !entry.declared && ['Remove', 'trash', async () => {
+      put($('lead'), entry.received_1h === undefined ? `At most ${count(entry.rate_limit)} events a second` : `${short(entry.received_1h)} events in the last hour, at most ${count(entry.rate_limit)} a second`);
+      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; its lines are below.' : 'It is changed there and taken over without a restart; its lines are below.', mayEdit() && h('a', { class: 'btn small', 'data-edit': true, href: `/pipelines/new?from=${encodeURIComponent(name)}` }, 'Duplicate to edit')), consentWarning(entry));
+      put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), mayEdit() && menu('More actions', [['Duplicate', 'copy', () => location.assign(`/pipelines/new?from=${encodeURIComponent(name)}`), { edit: true }], !entry.declared && ['Remove', 'trash', async () => {
         if (!await confirm(`Remove ${name}?`, 'Requests with its key are answered 401 from then on. The revision can be rolled back.', { action: 'Remove', danger: true, typed: name })) return;
         await remove(`pipelines/${id(name)}`, etag);
         location.assign('/pipelines');

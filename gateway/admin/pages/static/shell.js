@@ -2,7 +2,7 @@
 import { get, remove } from './api.js';
 import { $, add, h, put, say } from './dom.js';
 import { count, leftText, plural } from './format.js';
-import { banner, guard } from './ui.js';
+import { banner, guard, mayEdit } from './ui.js';
 
 const side = $('side');
 const opener = $('menu');
@@ -29,31 +29,25 @@ $('sign-out').addEventListener('click', guard(async () => {
   location.assign('/login');
 }));
 
-/** Whoever is signed in; viewers' pages lose what they may not do. */
-export const session = get('session').then((found) => {
-  document.body.dataset.role = found.role;
-  put($('who'), h('div', { class: 'clip' }, found.name || 'signed in'), h('div', { class: 'small soft' }, found.role));
-  if (found.role === 'viewer') lock();
-  return found;
-});
-const lock = () => document.querySelectorAll('[data-edit]').forEach((element) => {
-  if (element.matches('a')) element.remove();
-  else element.disabled = true;
-});
-
 let instance;
 /** Facts of this gateway, asked once a page. */
 export const settings = () => (instance ||= get('settings'));
 const writable = (found) => found.catalogue?.writable !== false;
 
+/** Whoever is signed in, once it is known as well whether the catalogue can be written to: pages are drawn with what may be done. */
+export const session = Promise.all([get('session'), settings().catch(() => ({}))]).then(([found, facts]) => {
+  document.body.dataset.role = found.role;
+  if (!writable(facts)) document.body.dataset.catalogue = 'read-only';
+  put($('who'), h('div', { class: 'clip' }, found.name || 'signed in'), h('div', { class: 'small soft' }, found.role));
+  if (!mayEdit()) for (const link of document.querySelectorAll('a[data-edit]')) link.remove();
+  return found;
+});
+
 const announce = async () => {
   const found = await settings();
   const said = [];
   for (const fault of found.faults || []) said.push(banner('bad', fault.path ? `Fault in ${fault.path}` : 'Fault', [fault.message, fault.hint].filter(Boolean).join(' – ')));
-  if (!writable(found)) {
-    said.push(banner('info', 'The catalogue is read-only', found.catalogue?.reason || 'Set catalog.path to a writable folder to change things here; until then the configuration file decides.'));
-    document.querySelectorAll('[data-edit]').forEach((element) => { if (element.matches('a')) element.remove(); else element.disabled = true; });
-  }
+  if (!writable(found) && ['integrations', 'pipelines'].includes(document.body.dataset.page)) said.push(banner('info', 'The catalogue is read-only', found.catalogue?.reason || 'Set catalog.path to a writable folder to change things here; until then the configuration file decides.'));
   if (found.waiting?.length) said.push(banner('warn', 'Some changes wait for a restart', `These sections of the configuration take effect at the next start: ${found.waiting.join(', ')}.`));
   put($('banners'), said);
 };

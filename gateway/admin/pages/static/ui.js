@@ -18,9 +18,12 @@ export const failed = (error) => {
   toast(problems || error.message, 'bad');
 };
 
-export const button = (text, { kind = '', sign, label, on, type = 'button', edit, disabled } = {}) =>
-  h('button', { class: `btn ${kind}`, type, 'aria-label': label, title: label, disabled: disabled || (edit && !mayEdit()), data: edit ? { edit: '' } : {}, on: on ? { click: on } : {} }, sign && icon(sign), text);
-export const mayEdit = () => document.body.dataset.role !== 'viewer';
+export const button = (text, { kind = '', sign, label, on, type = 'button', edit, operate, disabled } = {}) =>
+  h('button', { class: `btn ${kind}`, type, 'aria-label': label, title: label, disabled: disabled || (edit && !mayEdit()) || (operate && !mayOperate()), on: on ? { click: on } : {} }, sign && icon(sign), text);
+/** Replays, drops and test events: what needs an editor, but no catalogue to write to. */
+export const mayOperate = () => document.body.dataset.role !== 'viewer';
+/** Changes of integrations, mappings and pipelines. */
+export const mayEdit = () => mayOperate() && document.body.dataset.catalogue !== 'read-only';
 
 /** Runs an asynchronous action of a button: once at a time, its failure said. */
 export const guard = (work) => async (event) => {

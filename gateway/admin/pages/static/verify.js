@@ -63,7 +63,7 @@ export const verify = (entry, changed) => {
   refresh().catch(failed);
   const timer = setInterval(refresh, EVERY_MS);
   const lane = entry.lane || {};
-  const test_ = h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, 'Send a test event'), h('p', { class: 'help' }, 'One page view through mapping and delivery to TikTok, with its answer in place.')), h('form', { class: 'stack', novalidate: true, on: { submit: send } }, summary, test.root, h('div', {}, button('Send test event', { kind: 'primary', type: 'submit', sign: 'send', edit: true }))), answer);
+  const test_ = h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, 'Send a test event'), h('p', { class: 'help' }, 'One page view through mapping and delivery to TikTok, with its answer in place.')), h('form', { class: 'stack', novalidate: true, on: { submit: send } }, summary, test.root, h('div', {}, button('Send test event', { kind: 'primary', type: 'submit', sign: 'send', operate: true }))), answer);
   const checklist = h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, 'Checklist'), h('p', { class: 'help' }, 'It ticks itself as things happen.')), list);
   const trouble = h('section', { class: 'card stack' }, h('h2', {}, 'If nothing arrives'), h('ul', { class: 'findings' },
       h('li', { class: entry.enabled === false ? 'bad' : 'good' }, icon(entry.enabled === false ? 'warn' : 'check'), entry.enabled === false ? 'The integration is disabled.' : 'The integration is enabled.'),
