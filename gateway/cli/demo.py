@@ -207,7 +207,7 @@ def _tell(wish: _Wish, port: int, ops: int, login: str, sandbox_url: str) -> Non
         lines += [
             f"  - land as from an ad: {site}/?ttclid=demo-click-0001 – accept the cookies, look at a product, buy it",
             "  - see Pageview, ViewContent, AddToCart, InitiateCheckout and Purchase arrive, with hashed identity",
-            "  - refuse the cookies in a private window: nothing arrives, and /metrics says why",
+            "  - refuse the cookies in a private window: nothing leaves the page",
         ]
     lines += ["", "  Ctrl-C ends everything.", ""]
     click.echo("\n".join(lines))

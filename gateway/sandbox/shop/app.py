@@ -1,7 +1,7 @@
 """The demo shop's application (io).
 
-Law: an ordinary site that knows nothing of TikTok: it serves pages, keeps a cart in a cookie, and describes what happened on a page in ``data-event``, which its script
-sends to the first-party prefix. It works the same without a gateway in front. Strict CSP, no inline script or style, everything escaped.
+Law: an ordinary site that knows nothing of TikTok: it serves pages, keeps a cart in a cookie, carries the gateway's client script, and describes what happened on a page
+in ``data-event``, which its own script hands over. It works the same without a gateway in front. Strict CSP, no inline script or style, everything escaped.
 """
 
 import re

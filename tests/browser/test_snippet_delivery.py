@@ -1,0 +1,221 @@
+"""From the page to the gateway, in a real browser: nothing lost when pages end, networks go and gateways refuse; nothing sent by a way that was not open."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Page, Request, Route
+from visiting import Site, eventually, running
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+GRANTED = 'data-consent="granted" data-page="off"'
+
+
+async def opened(visitor: BrowserContext, url: str) -> Page:
+    """The page, once the client script runs in it."""
+    page = await visitor.new_page()
+    await page.goto(url)
+    await running(page)
+    return page
+
+
+def ids(events: list[dict[str, Any]]) -> list[str]:
+    """Without what makes them this page's own."""
+    return [event["event_id"].partition("-")[2] or event["event_id"] for event in events]
+
+
+async def test_the_page_and_tiktok_know_one_id(visitor: BrowserContext, shop_site: Site) -> None:
+    """The page's own, or the one made in the browser."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    made = await page.evaluate(
+        "() => { const ids = []; ttq.on('track', (e) => ids.push(e.messageId)); ttq.track('Contact'); ttq.track('Contact', {event_id: own('inner')}); ttq.track('Contact', {}, {event_id: own(7)}); return ids; }"
+    )
+    own = path.split("/")[2]
+    assert made[1:] == [f"{own}-inner", f"{own}-7"]
+    assert len(made[0]) == 32
+    assert [event["event_id"] for event in await shop_site.arrived(path, *["Contact"] * 3)] == made
+
+
+@pytest.mark.parametrize("consented_before", [True, False])
+async def test_a_tab_that_ends_in_the_middle_of_a_batch(visitor: BrowserContext, shop_site: Site, consented_before: bool) -> None:
+    """With a request under way and without: what waits goes out with the page, at most once."""
+    path, other = shop_site.page(GRANTED), shop_site.raw("")
+    page = await opened(visitor, shop_site.http + path)
+    if consented_before:
+        await page.evaluate("ttq.track('Contact', {}, {event_id: own('first')})")
+        await shop_site.arrived(path, "Contact")
+    await page.evaluate("for (let n = 0; n < 14; n++) ttq.track('Contact', {n}, {event_id: own('n' + n)})")
+    await page.goto(shop_site.http + other)
+    events = await shop_site.arrived(path, *["Contact"] * (14 + consented_before))
+    assert sorted(ids(events)) == sorted([f"n{n}" for n in range(14)] + ["first"] * consented_before)
+
+
+async def test_a_closed_tab(visitor: BrowserContext, shop_site: Site) -> None:
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    await page.evaluate("ttq.track('Contact')")
+    await page.close()
+    await shop_site.arrived(path, "Contact")
+
+
+async def test_what_did_not_fit_a_beacon_goes_out_with_the_next_page(visitor: BrowserContext, shop_site: Site) -> None:
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    await page.evaluate("for (let n = 0; n < 30; n++) ttq.track('Contact', {text: 'x'.repeat(5000)}, {event_id: own('n' + n)})")
+    await page.goto(shop_site.http + path + "next")
+    events = await shop_site.arrived(path, *["Contact"] * 30)
+    assert sorted(ids(events)) == sorted(f"n{n}" for n in range(30))
+
+
+async def test_offline_and_back(visitor: BrowserContext, shop_site: Site) -> None:
+    """Nothing is even tried while the browser says that it is offline; then all of it, in order."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await visitor.set_offline(True)
+    await page.evaluate("for (let n = 0; n < 25; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    await page.evaluate("new Promise((done) => setTimeout(done, 300))")
+    assert asked == []
+    await visitor.set_offline(False)
+    assert ids(await shop_site.arrived(path, *["Contact"] * 25)) == [f"n{n}" for n in range(25)]
+    assert len(asked) == 3
+
+
+async def test_a_gateway_that_answers_503(visitor: BrowserContext, shop_site: Site) -> None:
+    """Tried again no sooner than it said, whatever the page does meanwhile; in order, once each."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    loop, refused = asyncio.get_running_loop(), list[float]()
+
+    async def refuse(route: Route) -> None:
+        refused.append(loop.time())
+        if len(refused) > 2:
+            await route.continue_()
+        else:
+            await route.fulfill(status=503, headers={"Retry-After": "1"}, body='{"success":false}')
+
+    await page.route("**/gw/e", refuse)
+    await page.evaluate("for (let n = 0; n < 12; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    await eventually(lambda: asyncio.sleep(0, refused), bool)
+    await page.evaluate("for (let n = 12; n < 24; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    assert ids(await shop_site.arrived(path, *["Contact"] * 24)) == [f"n{n}" for n in range(24)]
+    assert refused[1] - refused[0] > 0.9
+    assert refused[2] - refused[1] > 0.9
+
+
+async def test_one_bad_event_does_not_spoil_its_neighbours(visitor: BrowserContext, shop_site: Site) -> None:
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    refused = await page.evaluate(
+        """() => new Promise((done) => {
+          let deep = {}; for (let n = 0; n < 40; n++) deep = {deep};
+          ttq.on('error', ({status, events}) => done([status, events.length, events[0].messageId]));
+          for (let n = 0; n < 6; n++) ttq.track('Contact', n === 3 ? deep : {}, {event_id: own('n' + n)});
+        })"""
+    )
+    assert refused[:2] == [400, 1]
+    assert refused[2].endswith("-n3")
+    assert ids(await shop_site.arrived(path, *["Contact"] * 5)) == ["n0", "n1", "n2", "n4", "n5"]
+
+
+async def test_a_blocked_request_is_not_retried_by_another_way(visitor: BrowserContext, shop_site: Site) -> None:
+    """A content blocker stops the request: no beacon, no image, and the page goes on."""
+    path, other = shop_site.page(GRANTED), shop_site.raw("")
+    page = await opened(visitor, shop_site.http + path)
+    asked: list[Request] = []
+
+    async def block(route: Route) -> None:
+        asked.append(route.request)
+        await route.abort("blockedbyclient")
+
+    await visitor.route("**/gw/**", block)
+    await page.evaluate("ttq.track('Contact')")
+    await eventually(lambda: asyncio.sleep(0, asked), bool)
+    await page.wait_for_function("ttq.debug().waiting === 1")
+    await page.goto(shop_site.http + other)
+    assert {(request.resource_type, request.method) for request in asked} == {("fetch", "POST")}
+    assert await shop_site.events(path) == []
+
+
+async def test_the_first_answer_makes_the_cookies_once(visitor: BrowserContext, shop_site: Site) -> None:
+    """One request at a time, each of at most ten events, so that every event carries the same ids."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    under_way, most, sizes = 0, 0, list[int]()
+
+    def began(request: Request) -> None:
+        nonlocal under_way, most
+        if request.url.endswith("/gw/e"):
+            under_way += 1
+            most = max(most, under_way)
+            sizes.append(len(json.loads(request.post_data or "")["batch"]))
+
+    def ended(request: Request) -> None:
+        nonlocal under_way
+        under_way -= request.url.endswith("/gw/e")
+
+    page.on("request", began)
+    page.on("requestfinished", ended)
+    await page.evaluate("for (let n = 0; n < 35; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    events = await shop_site.arrived(path, *["Contact"] * 35)
+    assert ids(events) == [f"n{n}" for n in range(35)]
+    assert (most, max(sizes), sum(sizes)) == (1, 10, 35)
+    assert len({(event["user"]["ttp"], event["user"]["external_id"]) for event in events}) == 1
+
+
+async def test_a_thousand_events_from_one_loop(visitor: BrowserContext, shop_site: Site, record_property: Any) -> None:
+    """None lost, none twice; how long the page's main thread was held is reported (by --junit-xml, and with -s)."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    await page.evaluate(
+        """() => {
+          window.long = [];
+          new PerformanceObserver((list) => list.getEntries().forEach((entry) => long.push(entry.duration))).observe({type: 'longtask', buffered: true});
+          const start = performance.now();
+          for (let n = 0; n < 1000; n++) ttq.track('ViewContent', {content_id: 'c' + n, value: n, currency: 'EUR'}, {event_id: own('n' + n)});
+          window.looped = performance.now() - start;
+        }"""
+    )
+    events = await shop_site.arrived(path, *["ViewContent"] * 1000)
+    assert sorted(ids(events)) == sorted(f"n{n}" for n in range(1000))
+    looped, longest = await page.evaluate("[looped, Math.max(0, ...long)]")
+    record_property("loop_ms", looped)
+    record_property("longest_task_ms", longest)
+    print(f"the loop took {looped:.0f} ms, the longest task {longest:.0f} ms (0: none above 50)")  # noqa: T201
+
+
+async def test_a_prerendered_page_waits(visitor: BrowserContext, shop_site: Site) -> None:
+    """Until the visitor comes to see it, nothing is sent."""
+    await visitor.add_init_script(
+        "window.prerendering = true; Object.defineProperty(document, 'prerendering', {get: () => window.prerendering})"
+    )
+    path = shop_site.page('data-consent="granted"')
+    page = await opened(visitor, shop_site.http + path)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.evaluate("for (let n = 0; n < 20; n++) ttq.track('Contact'); new Promise((done) => setTimeout(done, 200))")
+    assert asked == []
+    await page.evaluate("window.prerendering = false; document.dispatchEvent(new Event('prerenderingchange'))")
+    await shop_site.arrived(path, "Pageview", *["Contact"] * 20)
+
+
+@pytest.mark.nginx
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_cookies_are_the_servers(visitor: BrowserContext, shop_site: Site, scheme: str) -> None:
+    """Set by the answer, not by script: Secure behind TLS, the browser id readable to TikTok's pixel, ours to nobody."""
+    path = shop_site.page('data-consent="granted"')
+    await opened(visitor, f"{getattr(shop_site, scheme)}{path}?ttclid=E.C.P.cookie-0001")
+    (event,) = await shop_site.arrived(path, "Pageview")
+    cookies = {cookie["name"]: cookie for cookie in await visitor.cookies()}
+    assert set(cookies) == {"_ttp", "_dfid", "ttclid"}
+    assert {name: cookie["secure"] for name, cookie in cookies.items()} == dict.fromkeys(cookies, scheme == "https")
+    assert {name: cookie["httpOnly"] for name, cookie in cookies.items()} == {"_ttp": False, "_dfid": True, "ttclid": False}
+    assert {cookie["sameSite"] for cookie in cookies.values()} == {"Lax"}
+    assert {cookie["path"] for cookie in cookies.values()} == {"/"}
+    assert event["user"]["ttp"] == cookies["_ttp"]["value"]
+    assert event["user"]["ttclid"] == cookies["ttclid"]["value"] == "E.C.P.cookie-0001"
+    if scheme == "https":
+        assert event["user"]["ip"] == "81.2.69.142"
