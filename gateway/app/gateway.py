@@ -42,6 +42,7 @@ _SPOOL_PATIENCE_S = 2.0
 _FILES_PATIENCE_S = 1.0
 """A volume that hangs must not keep the gateway from being ready."""
 _SPOOL_RETRY_S = (1.0, 2.0, 5.0, 10.0)
+_MAX_WITHDRAWN = 100_000
 _MIN_FLUSH_S = 1.0
 _APPLIED_BY_RELOAD = ("consent", "pipelines", "integrations")
 
@@ -87,6 +88,8 @@ class Gateway:
         self._drained: asyncio.Task[None] | None = None
         self._started = time.time()
         self._spool_tried = asyncio.Event()
+        self._withdrawn: dict[str, Reason] = {}
+        """Owners to be purged as soon as the spool is open."""
         self._gauges = Gauges(self.metrics, self.live, self._listener)
 
     # -- the three phases
@@ -228,6 +231,9 @@ class Gateway:
                 pause = next(pauses, pause)
                 await asyncio.sleep(pause)
         self._spool = self._gauges.spool = self._collector.spool = spool
+        while self._withdrawn:
+            owner, reason = self._withdrawn.popitem()
+            await _purge(spool, owner, reason)
         if said:
             _log.info("spool opened; collecting")
         if "delivery" not in self._loaded.off:
@@ -294,6 +300,9 @@ class Gateway:
     def _purge(self, owner: str, reason: Reason) -> None:
         if (spool := self._spool) is not None:
             tasks.spawn(_purge(spool, owner, reason), "purge")
+        elif len(self._withdrawn) < _MAX_WITHDRAWN:
+            # What waits in a spool that does not open yet must not be delivered once it does.
+            self._withdrawn[owner] = reason
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

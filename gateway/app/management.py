@@ -16,7 +16,6 @@ from aiohttp import web
 from gateway.admin.access import Access
 from gateway.admin.desk import Desk, Preview
 from gateway.admin.listener import create_app
-from gateway.admin.pages import site
 from gateway.admin.settings import AdminSettings
 from gateway.app import trial
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
@@ -164,6 +163,8 @@ class Management:
     async def start(self) -> None:
         """Listen; what keeps it from that is logged."""
         try:
+            from gateway.admin.pages import site  # with its templates' engine: only where there is a UI
+
             host, port = parse_listen(self._settings.listen)
             pages = await asyncio.get_running_loop().run_in_executor(None, site.Pages)
             runner = web.AppRunner(

@@ -186,6 +186,22 @@ async def test_a_locked_spool_serves_the_site_and_collects_once_it_is_free(aroun
     assert "after-the-lock" in await around.until(around.received_ids)
 
 
+async def test_a_withdrawal_waits_for_the_spool_to_open(around: Whole) -> None:
+    await around.faults(http_status=500)
+    await around.start()
+    for name in ("mine", "yours"):
+        assert (await around.post(purchase(name, anonymousId=f"visitor-{name}")))[0] == 200
+    await around.kill()
+    await around.faults()
+    lock = DirectoryLock(around.state / "spool")
+    await around.start()
+    withdrawal = {"consent": {"marketing": False}, "anonymousId": "visitor-mine", "writeKey": "dk_live_shop"}
+    assert (await around.post(withdrawal, "/gw/v1/c"))[0] == 204
+    lock.release()
+    assert await around.until(around.received_ids) == ["yours"]
+    assert 'reason="withdrawn"} 1.0' in await around.metrics()
+
+
 async def test_a_newer_spool_is_left_untouched(around: Whole) -> None:
     await around.start()
     around.send(signal.SIGTERM)
