@@ -98,7 +98,7 @@ DECLARED = f"""\
 pipelines:
   - {{id: shop, key: {KEY}, integrations: [tiktok-shop]}}
 integrations:
-  - {{id: tiktok-shop, name: TikTok, preset: retail, pixel_code: CTEST0000000000000AB, access_token: good}}
+  - {{id: tiktok-shop, name: TikTok, preset: retail, pixel_code: CTEST0000000000000AB, access_token: "${{file:TOKEN_FILE}}"}}
 """
 PIPELINE = {"id": "shop", "key": KEY, "integrations": ["tiktok-shop"]}
 

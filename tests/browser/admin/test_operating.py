@@ -1,18 +1,102 @@
-"""The UI on a running gateway: signing in and out, dead letters from refusal to delivery."""
+"""The UI on a running gateway: signing in and out, an event's way, a revoked token, dead letters from refusal to delivery."""
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
-from managed import DECLARED, VIEWER, Stack, watch
+from managed import DECLARED, KEY, VIEWER, Stack, watch
 from playwright.async_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+VISITOR = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+"""Headless Chromium names itself, and is rightly taken for a bot."""
 
 
 @pytest.fixture
-def more() -> str:
+def token(tmp_path: Path) -> Path:
+    """The file that holds the integration's access token."""
+    file = tmp_path / "token"
+    file.write_text("good")
+    return file
+
+
+@pytest.fixture
+def more(token: Path) -> str:
     """One pipeline and one integration, declared in the file."""
-    return DECLARED
+    return DECLARED.replace("TOKEN_FILE", str(token))
+
+
+async def test_an_event_is_followed_from_the_shop_through_a_revoked_token_to_delivery(
+    page: Page, stack: Stack, browser: Browser, token: Path
+) -> None:
+    """The tag is there to paste; what a visitor does is a live row; its whole way is told; a broken token suspends with the cure, and a good one mends it."""
+    await page.goto(f"{stack.admin}/pipelines/shop#tag")
+    await expect(page.get_by_role("group", name="tag", exact=True)).to_contain_text(KEY)
+    await page.goto(f"{stack.admin}/live")
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    visitor = await browser.new_page(user_agent=VISITOR)
+    await visitor.goto(f"{stack.site}/product/102")
+    await visitor.click("#accept")
+    await stack.until_arrived("ViewContent")
+    row = page.locator("#rows tr", has_text="Product Viewed")
+    await expect(row.filter(has_text="Delivered")).to_have_count(1)
+    await row.filter(has_text="Delivered").click()
+    drawer = page.get_by_role("dialog")
+    await expect(drawer.get_by_text("Consent: granted")).to_be_visible()
+    await expect(drawer.get_by_role("group", name="payload", exact=True)).to_contain_text('"content_id": "102"')
+    await expect(drawer.get_by_text("TikTok answered 0")).to_be_visible()
+    assert "event=" in page.url, "the address is a permalink"
+    await page.reload()
+    await expect(drawer.get_by_text("Mapped to ViewContent")).to_be_visible()
+    await page.keyboard.press("Escape")
+
+    token.write_text("revoked")
+    await page.goto(f"{stack.admin}/integrations")
+    async with asyncio.timeout(40):
+        # the mounted file is looked at every few seconds: what is sent before that still arrives
+        while not await page.get_by_text("Suspended").is_visible():
+            await stack.send({"type": "track", "event": "Product Viewed", "properties": {"product_id": "7"}})
+            await page.reload()
+            await expect(page.locator(".entry")).to_be_visible()
+    await expect(page.locator(".entry .banner").first).to_contain_text("40105")
+    await expect(page.locator(".entry .banner").first).to_contain_text(re.compile("regenerate|token", re.IGNORECASE))
+    await page.goto(f"{stack.admin}/")
+    await expect(page.get_by_text("is suspended")).to_be_visible()
+
+    await stack.send(
+        {"type": "track", "event": "Order Completed", "messageId": "o-1", "properties": {"value": 5, "currency": "EUR"}}
+    )
+    token.write_text("good")
+    assert (await stack.until_arrived("Purchase"))["event_id"] == "o-1"
+    await page.goto(f"{stack.admin}/live?q=Order")
+    await expect(page.locator("#rows tr", has_text="Order Completed").filter(has_text="Delivered")).to_have_count(1)
+    await visitor.close()
+
+
+async def test_a_test_event_tells_tiktoks_answer(page: Page, stack: Stack) -> None:
+    """With a code, from the verification's form; without one, nothing is sent."""
+    await page.goto(f"{stack.admin}/integrations/tiktok-shop#verify")
+    await page.get_by_role("button", name="Send test event").click()
+    await expect(page.get_by_text("A code is required")).to_be_visible()
+    assert await stack.arrived() == []
+    await page.get_by_label("Test event code").fill("TEST12345")
+    await page.get_by_role("button", name="Send test event").click()
+    await expect(page.get_by_text("TikTok took it")).to_be_visible()
+    assert (await stack.arrived())[0]["test_event_code"] == "TEST12345"
+
+
+async def test_a_really_seen_event_is_previewed(page: Page, stack: Stack) -> None:
+    """Events of the feed are offered, and shown as they would be sent now."""
+    await stack.send(
+        {"type": "track", "event": "Order Completed", "properties": {"order_id": "77", "value": 5, "currency": "EUR"}}
+    )
+    await stack.until_arrived("Purchase")
+    await page.goto(f"{stack.admin}/integrations/tiktok-shop/mappings")
+    payload = page.get_by_role("group", name="payload", exact=True)
+    await expect(payload).to_contain_text('"value": 99.95')
+    await page.get_by_label("Event to preview").select_option(index=2)
+    await expect(payload).to_contain_text('"order_id": "77"')
 
 
 async def test_signing_in_and_out(browser: Browser, stack: Stack) -> None:
