@@ -51,6 +51,7 @@ class EdgeProtocol(ClientLine):
 
     __slots__ = (
         "_deferred",
+        "_fed",
         "_gathered",
         "_head",
         "_head_bytes",
@@ -76,6 +77,8 @@ class EdgeProtocol(ClientLine):
         self._pieces: list[bytes] = []
         self._gathered = 0
         """Bytes of the body so far, if it comes in pieces."""
+        self._fed = 0
+        """Bytes of the body before the last feed."""
         self._tail = 0
         """Bytes that came with the request in work and may belong to later ones; the parser keeps them."""
         self._deferred: Deferred | None = None
@@ -159,11 +162,21 @@ class EdgeProtocol(ClientLine):
             elif data:
                 self._part_of_head(len(data))
             if self._phase != IDLE or self._blocked or not (messages or data):
-                if self._phase == ANSWER and len(data) > TAIL_BYTES:
-                    self._tail = len(data)
-                    self._account()
+                if self._tail or len(data) > TAIL_BYTES:
+                    self._note_tail(len(data), begun=bool(messages))
                 return
             data = b""  # the parser has kept what follows the request
+
+    def _note_tail(self, size: int, *, begun: bool) -> None:
+        """Of ``size`` bytes fed, what is not the request's in work is kept by the parser until that is answered."""
+        if self._phase != ANSWER and not self._blocked:
+            size = 0  # all has been read
+        elif not size:
+            return  # nothing was fed: the rest of what is noted already
+        elif self._payload is not None:
+            size -= self._payload.total_bytes - (0 if begun else self._fed)
+        self._tail = size if size > TAIL_BYTES else 0
+        self._account()
 
     def _part_of_head(self, size: int) -> None:
         if self._phase == IDLE:
@@ -203,6 +216,7 @@ class EdgeProtocol(ClientLine):
         self._payload = payload
         complete = payload.is_eof()
         self._gathered = 0
+        self._fed = payload.total_bytes
         self._phase = ANSWER if complete else BODY
         self._since = context.now
         if path.startswith(context.prefix_slash):
@@ -247,6 +261,8 @@ class EdgeProtocol(ClientLine):
         data = payload.read_nowait()
         if complete:
             self._phase = ANSWER
+        else:
+            self._fed = payload.total_bytes
         if self._exchange is not None:
             if data or complete:
                 self._count(len(data))
@@ -339,9 +355,6 @@ class EdgeProtocol(ClientLine):
         self._head = self._payload = None
         self._started = 0.0
         self._since = self._context.now
-        if self._tail:
-            self._tail = 0
-            self._account()
         if self._keep:
             self._phase = IDLE
         elif unread or self._held:

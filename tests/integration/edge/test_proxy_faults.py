@@ -457,6 +457,38 @@ async def test_what_is_sent_ahead_of_an_answer_holds_a_bounded_sum() -> None:
         assert running.listener.counts()["waiting_bytes"] <= 1 << 20
 
 
+async def test_a_body_that_waits_for_its_commit_is_not_taken_for_later_requests() -> None:
+    async with edge() as running:
+        wire = await _asked(running, b"POST /gw/later HTTP/1.1\r\n" + H + b"Content-Length: 300000\r\n\r\n" + bytes(300_000))
+        await running.settled(lambda: len(running.collector.commits) == 1)
+        assert running.listener.counts()["waiting_bytes"] == 0
+        running.collector.commits[0].set_result(None)
+        assert (await wire.answer())[1] == b"/gw/later:300000"
+
+
+async def test_what_the_parser_keeps_is_counted_until_it_is_read() -> None:
+    """Also behind the second request of a pipeline, and not any more at its end."""
+    go = asyncio.Event()
+
+    async def play(seen: Seen) -> None:
+        while True:
+            head = await seen.head()
+            if b"/slow" in head:
+                await go.wait()
+            await seen.send(OK)
+
+    async with site(play) as (running, _origin):
+        slow = GET.replace(b"GET /", b"GET /slow")
+        last = b"POST /gw/e HTTP/1.1\r\n" + H + b"Content-Length: 40000\r\n\r\n" + bytes(40_000)
+        wire = await _asked(running, GET + slow + last)
+        assert (await wire.answer())[1] == b"ok"
+        await running.settled(lambda: running.listener.counts()["waiting_bytes"] > 40_000)
+        go.set()
+        assert (await wire.answer())[1] == b"ok"
+        assert (await wire.answer())[1] == b"/gw/e:40000"
+        assert running.listener.counts()["waiting_bytes"] == 0
+
+
 async def _asked(running: Edge, request: bytes) -> Wire:
     wire = await running.connect()
     await wire.send(request)
