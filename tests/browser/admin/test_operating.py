@@ -51,7 +51,7 @@ async def test_an_event_is_followed_from_the_shop_through_a_revoked_token_to_del
     await expect(drawer.get_by_text("Mapped to ViewContent")).to_be_visible()
     await page.keyboard.press("Escape")
 
-    token.write_text("revoked")
+    await asyncio.to_thread(token.write_text, "revoked")
     await page.goto(f"{stack.admin}/integrations")
     async with asyncio.timeout(40):
         # the mounted file is looked at every few seconds: what is sent before that still arrives
@@ -67,7 +67,7 @@ async def test_an_event_is_followed_from_the_shop_through_a_revoked_token_to_del
     await stack.send(
         {"type": "track", "event": "Order Completed", "messageId": "o-1", "properties": {"value": 5, "currency": "EUR"}}
     )
-    token.write_text("good")
+    await asyncio.to_thread(token.write_text, "good")
     assert (await stack.until_arrived("Purchase"))["event_id"] == "o-1"
     await page.goto(f"{stack.admin}/live?q=Order")
     await expect(page.locator("#rows tr", has_text="Order Completed").filter(has_text="Delivered")).to_have_count(1)

@@ -62,7 +62,7 @@ const draw = (root) => {
     add(picture, s('line', { class: 'rule', x1: LEFT, x2: width, y1: y(most * share), y2: y(most * share) }));
     add(picture, s('text', { x: LEFT - 8, y: y(most * share) + 4, 'text-anchor': 'end' }, format(most * share)));
   }
-  const labels = Math.max(2, Math.min(7, Math.floor(width / 110)));
+  const labels = Math.min(at.length, Math.max(2, Math.min(7, Math.floor(width / 110))));
   for (let n = 0; n < labels && at.length > 1; n += 1) {
     const place = Math.round((n * (at.length - 1)) / (labels - 1));
     add(picture, s('text', { x: x(place) + step / 2, y: height - 4, 'text-anchor': n === 0 ? 'start' : n === labels - 1 ? 'end' : 'middle' }, axis(at[place])));

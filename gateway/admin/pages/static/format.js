@@ -69,7 +69,7 @@ const humane = (code) => {
   const words = String(code || '').replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 };
-const PROPER = { gpc: 'Global Privacy Control', tiktok_auth: 'TikTok: credentials', tiktok_rejected: 'TikTok: refused', tiktok_throttled: 'TikTok: throttled', tiktok_unavailable: 'TikTok: unavailable', b2b_saas: 'B2B / SaaS', bot: 'Bots' };
+const PROPER = { gpc: 'GPC signal', tiktok_auth: 'TikTok: credentials', tiktok_rejected: 'TikTok: refused', tiktok_throttled: 'TikTok: throttled', tiktok_unavailable: 'TikTok: unavailable', b2b_saas: 'B2B / SaaS', bot: 'Bots' };
 export const label = (code) => PROPER[code] || humane(code);
 export const chip = (text, kind = '', dot = false, title) => h('span', { class: `chip ${kind}`, title }, dot && h('span', { class: 'dot' }), text);
 export const outcome = (code) => {

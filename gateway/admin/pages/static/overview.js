@@ -20,7 +20,6 @@ const cell = (key, name, kind) => {
   return h('div', {}, h('dt', {}, h('span', { class: `swatch s-${kind}` }), name), parts.big, parts.small, h('dd', { class: 'meter', 'aria-hidden': 'true' }, parts.bar));
 };
 add($('funnel'), [['received', 'Received', 'received'], ['filtered', 'Filtered', 'filtered'], ['queued', 'Waiting', 'waiting'], ['delivered', 'Delivered', 'delivered'], ['dead', 'Dead letters', 'dead']].map((entry) => cell(...entry)));
-add($('legend'), SERIES.map(([name, kind]) => h('span', {}, h('span', { class: `swatch s-${kind}` }), name)));
 
 const fill = (key, value, text, share) => {
   say(cells[key].big, short(value));
@@ -35,7 +34,7 @@ const drawFunnel = (found) => {
   const filtered = sumOf(funnel.filtered);
   const received = funnel.received || 0;
   const base = Math.max(fates || 0, filtered + (funnel.delivered || 0) + (funnel.dead || 0), 1);
-  fill('received', received, received ? `${short(Math.round(received / (found.window_s / 60)))} a minute` : 'nothing yet', received ? 1 : 0);
+  fill('received', received, received ? `${short(Math.round(received / Math.max(1, (found.series.at.length * found.step_s) / 60)))} a minute` : 'nothing yet', received ? 1 : 0);
   fill('filtered', filtered, filtered ? `${percent(filtered, base)} left out by rules` : 'nothing left out', filtered / base);
   fill('queued', funnel.queued, funnel.queued ? `oldest ${duration(found.spool?.oldest_age_s)}` : 'all settled', (funnel.queued || 0) / base);
   fill('delivered', funnel.delivered, typeof found.success_rate === 'number' ? `${percent(found.success_rate, 1)} success` : 'none attempted', (funnel.delivered || 0) / base);
@@ -43,9 +42,12 @@ const drawFunnel = (found) => {
 };
 
 const MOST_BARS = 96;
-const peak = (values) => Math.max(...values);
+const peak = (values) => { const known = values.filter((value) => value !== null); return known.length ? Math.max(...known) : null; };
 /** Fewer, wider steps where there are more minutes than bars: counts are added up, depths and delays take their peak. */
-const bundled = ({ series, step_s: step }) => {
+const bundled = ({ series: given, step_s: step, window_s: span_s }) => {
+  // a gateway younger than the span: the time before is empty, and not stretched away
+  const early = Math.max(0, Math.round(span_s / step) - given.at.length);
+  const series = Object.fromEntries(Object.entries(given).map(([name, values]) => [name, [...Array.from({ length: values.length ? early : 0 }, (_, n) => (name === 'at' ? given.at[0] - (early - n) * step : /^(lag_|spool_)/.test(name) ? null : 0)), ...values]]));
   const size = Math.ceil(series.at.length / MOST_BARS);
   const bundle = (values, join) => Array.from({ length: Math.ceil(values.length / size) }, (_, n) => join(values.slice(n * size, (n + 1) * size)));
   const made = Object.entries(series).map(([name, values]) => [name, bundle(values, name === 'at' ? (part) => part[0] : /^(lag_|spool_)/.test(name) ? peak : total)]);
@@ -55,6 +57,8 @@ const drawCharts = (found) => {
   const { series, step } = bundled(found);
   const at = series.at;
   $('chart-lag').parentElement.hidden = !series.lag_p95;
+  const told = SERIES.filter(([, kind]) => series[kind]?.length);
+  if ($('legend').children.length !== told.length) put($('legend'), told.map(([name, kind]) => h('span', {}, h('span', { class: `swatch s-${kind}` }), name)));
   chart($('chart-events'), { at, stepSeconds: step, stacked: true, format: short, what: 'Events by outcome', nothing: 'No event came in this time.', series: SERIES.map(([name, kind]) => ({ name, kind, values: series[kind] || [] })).filter((each) => each.values.length) });
   chart($('chart-lag'), { at, stepSeconds: step, format: duration, what: 'Delivery lag, from acceptance to TikTok’s answer', series: [{ name: '95 of 100 within', kind: 'other', values: series.lag_p95 || [] }, { name: 'half within', kind: 'delivered', values: series.lag_p50 || [] }] });
   chart($('chart-spool'), { at, stepSeconds: step, format: short, what: 'Records waiting in the spool', series: [{ name: 'records', kind: 'waiting', filled: true, values: series.spool_records || [] }] });
