@@ -13,7 +13,7 @@ TOKEN     ?=
 TEST_CODE ?=
 export UPSTREAM PIXEL TOKEN TEST_CODE
 
-.PHONY: help run test lint format bench compiled test-compiled snippet snippet-check lock clean python-ok
+.PHONY: help run test lint format bench compiled test-compiled snippet snippet-check manifests lock clean python-ok
 help: ## what can be made
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: ##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
@@ -94,12 +94,25 @@ snippet: $(SNIPPET)/node_modules/.stamp  ## the client script, built anew (needs
 snippet-check: $(SNIPPET)/node_modules/.stamp
 	@cd $(SNIPPET) && node build.mjs --check
 
-lock:  ## renew both lock files (needs uv)
+MANIFESTS := .venv-manifests
+$(MANIFESTS)/.stamp: requirements-manifests.lock deploy/checks/package-lock.json | python-ok
+	@$(PYTHON) -m venv $(MANIFESTS)
+	@$(MANIFESTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-manifests.lock
+	@$(MANIFESTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@cd deploy/checks && npm ci --silent --ignore-scripts && touch $(CURDIR)/$@
+
+manifests: $(MANIFESTS)/.stamp  ## judge k8s/ and deploy/ (needs npm, promtool of Debian's prometheus, bubblewrap)
+	@$(MANIFESTS)/bin/python deploy/generate.py --check
+	@$(MANIFESTS)/bin/python -m pytest -q deploy/checks $(ARGS)
+
+lock:  ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --group dev --group manifests -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-manifests.lock
 
 clean:  ## remove the environment, caches and the demo's state
-	rm -rf $(VENV) $(COMPILED) .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(COMPILED) $(MANIFESTS) .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

