@@ -17,7 +17,7 @@ from gateway.mapping.presets import PresetName
 from gateway.mapping.settings import Defaults, EventOverride, GlobalMappings, SendSettings
 from gateway.settings import Duration, Field, SecretStr, Settings
 
-_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_DOMAIN = 253
 _TOKEN = re.compile(r"[!-~]{1,4096}")
@@ -62,7 +62,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 class PipelineSettings(Settings):
     """One site or app that sends events."""
 
-    id: str = Field(pattern=_ID)
+    id: str = Field(pattern=ID)
     """Short name, used in metrics and logs."""
     key: Text = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")
     """Public key by which requests name this pipeline, e.g. ``dk_live_shop``. It is no secret: it stands in the page."""
@@ -87,7 +87,7 @@ class PipelineSettings(Settings):
 class IntegrationSettings(Settings):
     """One TikTok pixel that events are delivered to."""
 
-    id: str = Field(pattern=_ID)
+    id: str = Field(pattern=ID)
     """Short name, used in metrics, logs and the spool."""
     vendor: Literal["tiktok-events-api", "tiktok"] = "tiktok-events-api"
     """Catalogue entry: ``tiktok-events-api``, or ``tiktok``, the older one without the B2B / SaaS preset."""

@@ -1,7 +1,8 @@
-"""A configuration file → settings and everything that is wrong with it (io: reads the file and the secrets it names).
+"""A configuration file → settings and everything that is wrong with it (io: reads the file, the secrets it names, and the catalogue made in the UI).
 
 Law: all problems at once, each with file and line. ``check``, start-up and reload share this one function; what a problem costs differs: a fault in ``edge`` or
-``ops`` is fatal, any other switches its own part off (``off``) and leaves the rest as written.
+``ops`` is fatal, any other switches its own part off (``off``) and leaves the rest as written. Entries made in the UI stand behind those of the file: where both
+claim an id or a key, the file has it.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.catalog import model as catalog_model
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
+from gateway.catalog.store import HEAD
 from gateway.config import document as doc
 from gateway.config import environment, words
 from gateway.config.references import Resolver
@@ -21,8 +23,6 @@ from gateway.edge.settings import parse_listen
 from gateway.errors import Problem
 
 _MAX_FILE_BYTES = 4 << 20
-_Entries = dict[str, dict[int, Any]]
-"""List name → index in the file → sound entry."""
 _ENTRY_MODELS: dict[str, type[BaseModel]] = {"pipelines": PipelineSettings, "integrations": IntegrationSettings}
 _SECTION_MODELS = {
     name: model for name, field in GatewaySettings.model_fields.items() if (model := words.model_in(field.annotation))
@@ -41,24 +41,68 @@ class Loaded:
     off: dict[str, str] = field(default_factory=dict)
     """Part → first problem: section names, ``pipelines.<id>``, ``integrations.<id>`` (the index where there is no id)."""
     files: list[Path] = field(default_factory=list)
-    """The file itself and the secrets it names, for the watcher."""
+    """The file itself, the catalogue and the secrets they name, for the watcher."""
+    made: frozenset[str] = frozenset()
+    """``pipelines.<id>`` and ``integrations.<id>`` of the entries made in the UI, broken ones included."""
+    revision: int = 0
+    """Of the catalogue."""
 
 
-def load(path: Path, variables: Mapping[str, str] | None = None) -> Loaded:
-    """Read ``path``. Never raises for what is in it or that it is missing."""
-    document = _read(path)
+@dataclass(slots=True)
+class _Source:
+    """One document that declares entries."""
+
+    document: doc.Document
+    data: dict[str, Any] = field(default_factory=dict)
+    """References resolved."""
+    entries: dict[str, dict[int, Any]] = field(default_factory=lambda: {name: {} for name in ENTRY_LISTS})
+    """List name → index in the document → sound entry."""
+
+
+def load(path: Path, variables: Mapping[str, str] | None = None, made: str | None = None) -> Loaded:
+    """Read ``path``. Never raises for what is in it or that it is missing. ``made`` stands for the content of the catalogue made in the UI, to try a change."""
+    source = _Source(_read(path))
+    document = source.document
     loaded = Loaded(GatewaySettings(), files=[path])
-    entries: _Entries = {}
+    sources = [source]
     if document.data is not None:
         resolver = Resolver(document, environment.variables() if variables is None else variables, path.absolute().parent)
         data = resolver.resolve()
         loaded.files += resolver.files
         if isinstance(data, dict):
-            loaded.settings, entries = _validate(document, data)
+            source.data = data
+            loaded.settings = _validate(source)
+            if loaded.settings.catalog.path is not None:
+                sources.append(_made(Path(loaded.settings.catalog.path), made, loaded))
+            _cross_check(sources)
         else:
             document.add((), "expected a mapping of sections", "ttgateway init writes a commented starter configuration")
-    _judge(document, loaded, entries)
+    _judge(sources, loaded)
     return loaded
+
+
+def _made(folder: Path, text: str | None, loaded: Loaded) -> _Source:
+    """What the UI has made, if anything."""
+    path = folder / HEAD
+    loaded.files.append(path)
+    source = _Source(doc.Document(str(path)))
+    if text is None and not path.exists():
+        return source
+    source.document = document = doc.parse(text, str(path)) if text is not None else _read(path)
+    resolver = Resolver(document, {}, folder.absolute())
+    data = resolver.resolve()
+    loaded.files += resolver.files
+    if not isinstance(data, dict):
+        if not document.problems:
+            document.add((), "expected a mapping", "roll back by copying the last of revisions/ over it")
+        return source
+    source.data = data
+    loaded.revision = data["number"] if isinstance(data.get("number"), int) else 0
+    for name in ENTRY_LISTS:
+        if data.get(name) is not None:
+            _entries(source, name)
+    loaded.made = frozenset(f"{name}.{item['id']}" for name in ENTRY_LISTS for item in _items(data, name) if item.get("id"))
+    return source
 
 
 def _read(path: Path) -> doc.Document:
@@ -79,7 +123,8 @@ def _read(path: Path) -> doc.Document:
         return document
 
 
-def _validate(document: doc.Document, data: dict[str, Any]) -> tuple[GatewaySettings, _Entries]:
+def _validate(source: _Source) -> GatewaySettings:
+    document, data = source.document, source.data
     fields = GatewaySettings.model_fields
     for key in data:
         if key not in fields:
@@ -89,20 +134,18 @@ def _validate(document: doc.Document, data: dict[str, Any]) -> tuple[GatewaySett
     elif data["version"] != 1 or isinstance(data["version"], bool):
         document.add(("version",), "expected 1", "this is the only version there is")
     values: dict[str, Any] = {}
-    entries: _Entries = {name: {} for name in ENTRY_LISTS}
     for name in fields:
         if name == "version" or data.get(name) is None:
             continue
         if name in ENTRY_LISTS:
-            entries[name] = _entries(document, name, data[name])
+            _entries(source, name)
             continue
         section = _section(document, (name,), _SECTION_MODELS[name], data[name])
         if section is not None:
             values[name] = section
-    _cross_check(document, entries, data)
     settings = GatewaySettings.model_construct(**values)
     _check_listeners(document, settings)
-    return settings, entries
+    return settings
 
 
 def _section(document: doc.Document, at: doc.Path, model: type[BaseModel], data: Any) -> Any:
@@ -113,29 +156,32 @@ def _section(document: doc.Document, at: doc.Path, model: type[BaseModel], data:
         return None
 
 
-def _entries(document: doc.Document, name: str, items: Any) -> dict[int, Any]:
+def _entries(source: _Source, name: str) -> None:
+    document, items = source.document, source.data[name]
     if not isinstance(items, list):
         document.add((name,), "expected a list", "each entry begins with a dash")
-        return {}
+        return
     found = ((index, _section(document, (name, index), _ENTRY_MODELS[name], item)) for index, item in enumerate(items))
-    return {index: entry for index, entry in found if entry is not None}
+    source.entries[name] = {index: entry for index, entry in found if entry is not None}
 
 
-def _cross_check(document: doc.Document, entries: _Entries, data: dict[str, Any]) -> None:
-    """The catalogue's own rules; its indices count the sound entries, ours those of the file."""
-    indices = {name: list(found) for name, found in entries.items()}
-    declared = {str(item.get("id")) for item in _items(data, "integrations")}
-    pipelines: list[PipelineSettings] = list(entries["pipelines"].values())
-    for problem in catalog_model.validate(pipelines, list(entries["integrations"].values())):
-        name, index, *rest = problem.path.split(".")
-        at: doc.Path = (name, indices[name][int(index)], *(int(step) if step.isdigit() else step for step in rest))
+def _cross_check(sources: list[_Source]) -> None:
+    """The catalogue's own rules; their indices count the sound entries of all sources, ours those of a document."""
+    places = {name: [(source, index) for source in sources for index in source.entries[name]] for name in ENTRY_LISTS}
+    pipelines: list[PipelineSettings] = [source.entries["pipelines"][index] for source, index in places["pipelines"]]
+    integrations: list[IntegrationSettings] = [source.entries["integrations"][index] for source, index in places["integrations"]]
+    declared = {str(item.get("id")) for source in sources for item in _items(source.data, "integrations")}
+    for problem in catalog_model.validate(pipelines, integrations):
+        name, number, *rest = problem.path.split(".")
+        source, index = places[name][int(number)]
+        at: doc.Path = (name, index, *(int(step) if step.isdigit() else step for step in rest))
         if name == "pipelines" and rest[:1] == ["integrations"]:
-            reference = pipelines[int(index)].integrations[int(rest[1])]
+            reference = pipelines[int(number)].integrations[int(rest[1])]
             if reference in declared:
                 continue  # it is there, and has a problem of its own
-            document.add(at, problem.message, words.nearest(reference, sorted(declared)) or problem.hint)
+            source.document.add(at, problem.message, words.nearest(reference, sorted(declared)) or problem.hint)
             continue
-        document.add(at, problem.message, problem.hint)
+        source.document.add(at, problem.message, problem.hint)
 
 
 def _items(data: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -158,23 +204,30 @@ def _check_listeners(document: doc.Document, settings: GatewaySettings) -> None:
         taken.setdefault(port, name)
 
 
-def _judge(document: doc.Document, loaded: Loaded, entries: _Entries) -> None:
+def _judge(sources: list[_Source], loaded: Loaded) -> None:
     """Decide what each problem switches off, and put the sound entries into the settings."""
-    document.problems.sort(key=lambda item: item[1].line)
-    sound = {name: dict(found) for name, found in entries.items()}
-    for path, problem in document.problems:
-        loaded.problems.append(problem)
-        section = str(path[0]) if path else ""
-        if section in FATAL_SECTIONS or not isinstance(document.data, dict):
-            loaded.fatal = True
-        elif section in ENTRY_LISTS and len(path) > 1 and isinstance(path[1], int):
-            if section == "pipelines" and path[2:3] == ("integrations",) and len(path) > 3:
-                continue  # a reference to nothing: the pipeline goes on with its other integrations
-            sound.get(section, {}).pop(path[1], None)
-            loaded.off.setdefault(f"{section}.{_entry_name(document, path[:2])}", str(problem))
-        elif section in GatewaySettings.model_fields:
-            loaded.off.setdefault(section, str(problem))
-    loaded.settings = loaded.settings.model_copy(update={name: list(found.values()) for name, found in sound.items()})
+    sound: dict[str, list[Any]] = {name: [] for name in ENTRY_LISTS}
+    for source in sources:
+        made = source is not sources[0]
+        document, entries = source.document, {name: dict(found) for name, found in source.entries.items()}
+        document.problems.sort(key=lambda item: item[1].line)
+        for path, problem in document.problems:
+            loaded.problems.append(problem)
+            section = str(path[0]) if path else ""
+            if section in ENTRY_LISTS and len(path) > 1 and isinstance(path[1], int):
+                if section == "pipelines" and path[2:3] == ("integrations",) and len(path) > 3:
+                    continue  # a reference to nothing: the pipeline goes on with its other integrations
+                entries[section].pop(path[1], None)
+                loaded.off.setdefault(f"{section}.{_entry_name(document, path[:2])}", str(problem))
+            elif made:
+                loaded.off.setdefault("catalog", str(problem))
+            elif section in FATAL_SECTIONS or not isinstance(document.data, dict):
+                loaded.fatal = True
+            elif section in GatewaySettings.model_fields:
+                loaded.off.setdefault(section, str(problem))
+        for name in ENTRY_LISTS:
+            sound[name] += entries[name].values()
+    loaded.settings = loaded.settings.model_copy(update=sound)
 
 
 def _entry_name(document: doc.Document, path: doc.Path) -> str:

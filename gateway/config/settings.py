@@ -10,7 +10,7 @@ from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.consent.settings import ConsentSettings
 from gateway.delivery.settings import DeliverySettings
 from gateway.edge.settings import CookieSettings, DrainSettings, EdgeSettings
-from gateway.settings import Settings
+from gateway.settings import Duration, Settings
 from gateway.spool.settings import SpoolSettings
 from gateway.telemetry.ops import OpsSettings
 
@@ -20,6 +20,8 @@ class CatalogSettings(Settings):
 
     path: str | None = None
     """A directory that survives restarts. Unset or read-only: the UI shows and does not change."""
+    test_code_lifetime: Duration = 3600.0
+    """How long a test event code that is set in the UI stays, 0 = until somebody removes it. While it is set, events are not in TikTok's reports."""
 
 
 class GatewaySettings(Settings):
