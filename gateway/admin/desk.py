@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.admin.access import Access
+from gateway.admin.changes import Changes
 from gateway.admin.replays import Replays
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live
+from gateway.mapping.compile import Program
 from gateway.spool.base import Spool
 from gateway.telemetry.history import History
 from gateway.telemetry.metrics import Metrics
@@ -36,6 +38,10 @@ class Desk:
     now: Callable[[], float]
     preview: Callable[[str, dict[str, Any]], Preview | None]
     """(integration, sealed event) → what it would be now; None if there is no such integration."""
+    tried: Callable[[Program, dict[str, Any]], Preview]
+    """(a mapping, sealed event) → what it would be by it."""
+    changes: Changes | None = None
+    """The way to change the catalogue; None where everything is declared in the configuration file."""
     erase: Callable[[str, str], Awaitable[dict[str, int]]] | None = None
     """(``email``, ``external_id`` or ``anonymous_id``, value) → what was removed, by kind."""
     test_send: Callable[[IntegrationSettings, str], Awaitable[dict[str, Any]]] | None = None

@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from gateway.errors import GatewayError, Problem
+from gateway.wording import faults
 
 STATUS = {
     "invalid": 422,
@@ -52,12 +53,13 @@ class Refused(GatewayError):
         return orjson.dumps({"error": {"code": self.code, "message": self.message, "problems": problems}})
 
 
-def invalid(error: ValidationError) -> Refused:
-    """All that a model found, without the values it found it in."""
-    problems = [
-        Problem(".".join(map(str, each["loc"])) or "(body)", str(each["msg"]))
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+def invalid(error: ValidationError, data: Any) -> Refused:
+    """All that a model found in ``data``, without the values it found it in."""
+    return refused([Problem(".".join(map(str, fault.path)) or "(body)", fault.message) for fault in faults(error, data)])
+
+
+def refused(problems: list[Problem]) -> Refused:
+    """One refusal for all of them."""
     return Refused("invalid", f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {_first(problems)}", problems)
 
 

@@ -143,16 +143,20 @@ def _handler(operation: Operation) -> _Handler:
             if operation.role == "editor" and who.role != "editor":
                 raise Refused("forbidden", "your token's role is viewer; this needs an editor")
         call = Call(request.app[_DESK], who or _NOBODY, request)
-        try:
-            if operation.query is not None:
-                call.query = operation.query.model_validate(dict(request.query))
-            if operation.body is not None:
-                call.body = operation.body.model_validate(await _json(request))
-        except ValidationError as error:
-            raise invalid(error) from None
+        if operation.query is not None:
+            call.query = _checked(operation.query, dict(request.query))
+        if operation.body is not None:
+            call.body = _checked(operation.body, await _json(request))
         return _response(await operation.handler(call), operation.status)
 
     return handle
+
+
+def _checked(model: type[BaseModel], data: Any) -> BaseModel:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid(error, data) from None
 
 
 async def _json(request: web.Request) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.app.gateway import Gateway, compile_sound
+from gateway.app.changing import compile_sound
+from gateway.app.gateway import Gateway
 from gateway.catalog.runtime import Catalogue
 from gateway.config.load import Loaded, load
 from gateway.config.settings import GatewaySettings

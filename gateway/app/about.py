@@ -11,7 +11,7 @@ from gateway.config.load import Loaded
 from gateway.config.settings import GatewaySettings
 
 _SECRETS = frozenset({"access_token", "secret", "token"})
-_READ_ONLY = "What is in force is declared in the configuration file; it is changed there and taken over without a restart."
+_READ_ONLY = "What is in force is declared in the configuration file; it is changed there and taken over without a restart. With catalog.path set, entries can be made here."
 
 
 def about(path: Path, loaded: Loaded, started_with: GatewaySettings, started_at: float) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def about(path: Path, loaded: Loaded, started_with: GatewaySettings, started_at:
         "waiting": [
             name
             for name in type(settings).model_fields
-            if name not in {"consent", "pipelines", "integrations"} and getattr(settings, name) != getattr(started_with, name)
+            if name not in {"catalog", "consent", "pipelines", "integrations"}
+            and getattr(settings, name) != getattr(started_with, name)
         ],
     }
 

@@ -18,9 +18,10 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.app.about import about
+from gateway.app.changing import compile_sound, make_changes
 from gateway.app.gauges import Gauges
 from gateway.app.management import Management, make_desk, snippet_of, test_send
-from gateway.catalog.runtime import EMPTY, Catalogue, Live, compile_catalogue
+from gateway.catalog.runtime import EMPTY, Catalogue, Live
 from gateway.config.load import Loaded, load
 from gateway.config.watch import Watcher
 from gateway.delivery.worker import Worker
@@ -44,7 +45,7 @@ _FILES_PATIENCE_S = 1.0
 _SPOOL_RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _MAX_WITHDRAWN = 100_000
 _MIN_FLUSH_S = 1.0
-_APPLIED_BY_RELOAD = ("consent", "pipelines", "integrations")
+_APPLIED_BY_RELOAD = ("catalog", "consent", "pipelines", "integrations")
 
 
 class Gateway:
@@ -88,6 +89,7 @@ class Gateway:
         self._drained: asyncio.Task[None] | None = None
         self._started = time.time()
         self._spool_tried = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._withdrawn: dict[str, Reason] = {}
         """Owners to be purged as soon as the spool is open."""
         self._gauges = Gauges(self.metrics, self.live, self._listener)
@@ -150,9 +152,14 @@ class Gateway:
 
     async def reload(self) -> None:
         """Put the files' new content in force, or keep what is and say why."""
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         loaded = await asyncio.get_running_loop().run_in_executor(None, load, self._path)
-        improves = not loaded.fatal and set(loaded.off) < set(self._loaded.off)
-        if loaded.problems and not improves:
+        if loaded == self._loaded and self._gauges.reload_ok:
+            return  # taken over already, by whoever made the change
+        if loaded.problems and not self._no_worse(loaded):
             self._gauges.reload_ok = False
             # what the bad file names is watched too, so that mounting a missing secret mends it
             self._loaded.files = list(dict.fromkeys([*self._loaded.files, *loaded.files]))
@@ -183,6 +190,15 @@ class Gateway:
         _log.info("configuration reloaded")
 
     # -- inside
+
+    def _no_worse(self, loaded: Loaded) -> bool:
+        """Whether a configuration with problems is better than the one in force, or has only the problems that one has: the rest of it is sound."""
+        old = self._loaded
+        if loaded.fatal:
+            return False
+        known = {(each.path, each.message) for each in old.problems}
+        only_known = all((each.path, each.message) in known for each in loaded.problems)
+        return set(loaded.off) < set(old.off) or (set(loaded.off) <= set(old.off) and only_known)
 
     def _compile_or_nothing(self) -> Catalogue:
         try:
@@ -261,9 +277,14 @@ class Gateway:
             desk.snippet = lambda pipeline: snippet_of(self._settings, pipeline)
             desk.lanes = self._lanes
             desk.about = lambda: about(self._path, self._loaded, self._settings, self._started)
+            desk.changes = make_changes(self._path, lambda: self._loaded, self._apply)
             self._management = Management(admin, desk)
             self._management.watch(self._gauges.records, self._gauges.refresh)
             await self._management.start()
+
+    async def _apply(self) -> int:
+        await self.reload()
+        return self._loaded.revision
 
     def _lanes(self) -> list[dict[str, Any]]:
         states = self._worker.lane_states() if self._worker is not None else []
@@ -315,16 +336,6 @@ class Gateway:
         if self._ending.is_set():
             self._hurry.set()
         self._ending.set()
-
-
-def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:
-    """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
-    settings = loaded.settings
-    sound = {integration.id for integration in settings.integrations}
-    served = [each for each in settings.pipelines if not each.integrations or sound.intersection(each.integrations)]
-    off = {name for name in loaded.off if name.startswith(("pipelines", "integrations"))}
-    off |= {f"pipelines.{each.id}" for each in settings.pipelines if each not in served}
-    return compile_catalogue(served, settings.integrations, phone_key, off)
 
 
 async def _purge(spool: Spool, owner: str, reason: Reason) -> None:

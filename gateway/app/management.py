@@ -25,7 +25,7 @@ from gateway.edge.settings import parse_listen
 from gateway.errors import SpoolUnavailable
 from gateway.identity import normalise
 from gateway.identity.seal import owner, sha256
-from gateway.mapping.compile import Unmapped
+from gateway.mapping.compile import Program, Unmapped
 from gateway.outcome import Reason
 from gateway.snippet import load as load_snippet
 from gateway.snippet.tag import tags
@@ -38,6 +38,7 @@ from gateway.telemetry.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 _SAMPLE_S = 60.0
+_EXPIRE_S = 5.0
 _SCRIPT = load_snippet()  # read when this is imported, never while the loop runs
 
 
@@ -57,6 +58,7 @@ def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: 
         metrics=metrics,
         now=time.time,
         preview=lambda integration, sealed: preview(live, integration, sealed),
+        tried=tried,
         erase=erased,
     )
 
@@ -64,15 +66,18 @@ def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: 
 def preview(live: Live, integration: str, sealed: dict[str, Any]) -> Preview | None:
     """What ``sealed`` is mapped to by the integration as it is now."""
     found = live.current.integrations.get(integration)
-    if found is None:
-        return None
+    return tried(found.program, sealed) if found is not None else None
+
+
+def tried(program: Program, sealed: dict[str, Any]) -> Preview:
+    """What ``sealed`` is mapped to by ``program``."""
     try:
-        mapped = found.program.apply(sealed)
+        mapped = program.apply(sealed)
     except Exception:  # noqa: BLE001 - as at delivery: an event that cannot be mapped is told so
         return Preview(None, refusal="the stored event cannot be mapped")
     if isinstance(mapped, Unmapped):
         return Preview(None, refusal=mapped.detail)
-    return Preview(mapped.item, mapped.findings)
+    return Preview(dict(mapped.item), mapped.findings)
 
 
 async def erase(spool: Spool, kind: str, value: str) -> dict[str, int]:
@@ -135,7 +140,7 @@ class Management:
         self.desk = desk
         self._settings = settings
         self._runner: web.AppRunner | None = None
-        self._sampling: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
 
     def watch(self, records: Callable[[], int], refresh: Callable[[], Awaitable[None]]) -> None:
         """Begin the feed and the history: from here on somebody may look."""
@@ -158,7 +163,16 @@ class Management:
                 await refresh()
                 history.sample()
 
-        self._sampling = tasks.keep(sample, "sample the history")
+        self._keeping = [tasks.keep(sample, "sample the history")]
+        if (changes := desk.changes) is not None:
+
+            async def expire() -> None:
+                while True:
+                    await changes.look()
+                    await changes.expire()
+                    await asyncio.sleep(_EXPIRE_S)
+
+            self._keeping.append(tasks.keep(expire, "expire test event codes"))
 
     async def start(self) -> None:
         """Listen; what keeps it from that is logged."""
@@ -188,7 +202,7 @@ class Management:
 
     async def close(self) -> None:
         """Stop listening."""
-        await tasks.cancel(self._sampling)
+        await tasks.cancel(*self._keeping)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

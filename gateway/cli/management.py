@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.admin.listener import create_app
 from gateway.admin.operation import PREFIX
 from gateway.admin.settings import AdminSettings, AdminToken
-from gateway.app.gateway import compile_sound
+from gateway.app.changing import compile_sound
 from gateway.app.management import make_desk
 from gateway.catalog.runtime import Live
 from gateway.config.load import Loaded, load

@@ -9,7 +9,7 @@ const TOP = 8;
 const nice = (most) => {
   if (most <= 0) return 1;
   const unit = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 2.5, 5, 10].map((step) => step * unit).find((step) => step >= most);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * unit).find((step) => step >= most);
 };
 
 /** chart(element, {at: [unix…], step, series: [{name, kind, values}], stacked, format, what}); call again with new data. */
