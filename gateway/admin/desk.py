@@ -54,5 +54,9 @@ class Desk:
     """What to paste for a pipeline."""
     endpoint: str = ""
     """Where events are delivered to."""
+    words: Callable[[str], str] = str
+    """What stands behind one of TikTok's codes."""
     history: History | None = None
+    alerts: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
+    """What is wrong now: id, severity, title, cure, link, since."""
     replays: Replays = field(default_factory=Replays)

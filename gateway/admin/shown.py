@@ -91,7 +91,7 @@ def pipeline(desk: Desk, settings: PipelineSettings) -> dict[str, Any]:
         **desk.snippet(settings),
     }  # fmt: skip
     if desk.history is not None:
-        told["received_1h"] = sum(minute.counts.get(("pipeline", id_), 0) for minute in desk.history.window(HOUR_S))
+        told["received_1h"] = desk.history.counts(HOUR_S)["pipeline", id_]
     return told
 
 

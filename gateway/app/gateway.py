@@ -21,6 +21,7 @@ from gateway.app.about import about
 from gateway.app.changing import compile_sound, make_changes
 from gateway.app.gauges import Gauges
 from gateway.app.management import Management, make_desk, snippet_of, test_send
+from gateway.app.watch import Watch
 from gateway.catalog.runtime import EMPTY, Catalogue, Live
 from gateway.config.load import Loaded, load
 from gateway.config.watch import Watcher
@@ -93,6 +94,7 @@ class Gateway:
         self._withdrawn: dict[str, Reason] = {}
         """Owners to be purged as soon as the spool is open."""
         self._gauges = Gauges(self.metrics, self.live, self._listener)
+        self._watch = Watch(self.metrics, self._gauges, self.live, self._lanes, Path(self._settings.spool.path))
 
     # -- the three phases
 
@@ -113,6 +115,7 @@ class Gateway:
             async with asyncio.timeout(_FILES_PATIENCE_S):
                 await self._watcher.watching.wait()
         await self._start_ops()
+        self._watch.start()
         self._managing = tasks.spawn(self._start_management(), "start management")
         # What start-up made lives as long as the process: the collector need not look at it again. Its thresholds stay: rarer and longer
         # pauses were measured to cost three times the p99 and to save nothing.
@@ -130,6 +133,7 @@ class Gateway:
         await tasks.cancel(self._watching, self._opening, self._managing)
         if self._management is not None:
             await self._management.close()
+        await self._watch.close()
         if self._spool is not None:
             with suppress(SpoolUnavailable):
                 await self._spool.close()
@@ -279,7 +283,7 @@ class Gateway:
             desk.about = lambda: about(self._path, self._loaded, self._settings, self._started)
             desk.changes = make_changes(self._path, lambda: self._loaded, self._apply)
             self._management = Management(admin, desk)
-            self._management.watch(self._gauges.records, self._gauges.refresh)
+            self._management.watch(self._watch)
             await self._management.start()
 
     async def _apply(self) -> int:

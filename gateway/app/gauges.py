@@ -47,7 +47,7 @@ class Gauges:
         provide("spool_oldest_age_seconds", "Age of the oldest waiting record.", ("integration",), self._oldest)
         provide("spool_bytes", "Bytes the spool uses.", (), self._one(lambda stats: stats.used_bytes))
         provide("spool_max_bytes", "Bytes the spool may use.", (), self._one(lambda stats: stats.max_bytes))
-        provide("spool_available", "1 = events can be made durable.", (), lambda: [Sample((), self._available())])
+        provide("spool_available", "1 = events can be made durable.", (), lambda: [Sample((), self.available())])
         provide("config_problems", "Problems of the configuration in force.", (), lambda: [Sample((), self._problems)])
         provide("config_reload_success", "1 = the last reload was taken over.", (), lambda: [Sample((), self.reload_ok)])
         provide(
@@ -79,7 +79,16 @@ class Gauges:
                 else:
                     self._answers = True
 
-    def _available(self) -> bool:
+    def oldest_age_s(self) -> float:
+        """Age of the record that waits longest, as of the last look; 0 = none."""
+        return max((sample.value for sample in self._oldest()), default=0.0)
+
+    def fill(self) -> float | None:
+        """Share of ``spool.max_bytes`` in use; None while the spool was never seen."""
+        return self._stats.used_bytes / self._stats.max_bytes if self._stats is not None else None
+
+    def available(self) -> bool:
+        """Whether events can be made durable."""
         return self._answers and self._stats is not None and self._stats.writable
 
     def _fates(self) -> list[Sample]:

@@ -7,8 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -18,9 +17,11 @@ from gateway.admin.desk import Desk, Preview
 from gateway.admin.listener import create_app
 from gateway.admin.settings import AdminSettings
 from gateway.app import trial
+from gateway.app.watch import Watch
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live
 from gateway.config.settings import GatewaySettings
+from gateway.delivery.verdict import about
 from gateway.edge.settings import parse_listen
 from gateway.errors import SpoolUnavailable
 from gateway.identity import normalise
@@ -32,12 +33,10 @@ from gateway.snippet.tag import tags
 from gateway.spool.base import Spool
 from gateway.telemetry import tasks
 from gateway.telemetry.feed import Feed
-from gateway.telemetry.history import History, Key
 from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-_SAMPLE_S = 60.0
 _EXPIRE_S = 5.0
 _SCRIPT = load_snippet()  # read when this is imported, never while the loop runs
 
@@ -60,6 +59,7 @@ def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: 
         preview=lambda integration, sealed: preview(live, integration, sealed),
         tried=tried,
         erase=erased,
+        words=about,
     )
 
 
@@ -140,30 +140,13 @@ class Management:
         self.desk = desk
         self._settings = settings
         self._runner: web.AppRunner | None = None
-        self._keeping: list[asyncio.Task[None]] = []
+        self._expiring: asyncio.Task[None] | None = None
 
-    def watch(self, records: Callable[[], int], refresh: Callable[[], Awaitable[None]]) -> None:
-        """Begin the feed and the history: from here on somebody may look."""
+    def watch(self, watch: Watch) -> None:
+        """Begin the feed: from here on somebody may look."""
         desk, metrics = self.desk, self.desk.metrics
         metrics.feed = Feed(desk.now)
-
-        def read() -> tuple[dict[Key, int], int]:
-            counts: Counter[Key] = Counter({("received", ""): sum(metrics.received_by_wire().values())})
-            for (_, _, outcome, reason), n in metrics.outcomes().items():
-                counts[str(outcome), str(reason)] += n
-            for (_, code), n in metrics.codes().items():
-                counts["code", code] += n
-            return counts, records()
-
-        history = desk.history = History(desk.now, read)
-
-        async def sample() -> None:
-            while True:
-                await asyncio.sleep(_SAMPLE_S)
-                await refresh()
-                history.sample()
-
-        self._keeping = [tasks.keep(sample, "sample the history")]
+        desk.history, desk.alerts = watch.history, watch.alerts
         if (changes := desk.changes) is not None:
 
             async def expire() -> None:
@@ -172,7 +155,7 @@ class Management:
                     await changes.expire()
                     await asyncio.sleep(_EXPIRE_S)
 
-            self._keeping.append(tasks.keep(expire, "expire test event codes"))
+            self._expiring = tasks.keep(expire, "expire test event codes")
 
     async def start(self) -> None:
         """Listen; what keeps it from that is logged."""
@@ -202,7 +185,7 @@ class Management:
 
     async def close(self) -> None:
         """Stop listening."""
-        await tasks.cancel(*self._keeping)
+        await tasks.cancel(self._expiring)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -37,6 +37,8 @@ _DELIVERED = Outcome.DELIVERED
 _SLICE_RECORDS = 100
 _SLICE_BYTES = 128 << 10
 """Mapped in one turn of the loop: about a millisecond."""
+_LOOKED_AT = 10
+"""Items of each batch that match quality is told by: all of a quiet shop's, a sample of a busy one's."""
 _CEILING_S = 600.0
 """How long a lane remembers that TikTok found its batches too large."""
 _HUSH_S = 10.0
@@ -157,6 +159,8 @@ class Shipment:
                 if not isinstance(mapped, Unmapped):
                     order = order_key(self._route.lane, mapped.item) if by_order else 0
                     items.append(Item(record, orjson.dumps(mapped.item), order))
+                    if len(items) <= _LOOKED_AT and not record.attempts:
+                        self._route.metrics.matchable(mapped.item.get("user") or {})
                     if feed is not None and feed.follows:
                         feed.mapped(self._integration.id, sealed["event_id"], record.id, items[-1].data)
                 elif mapped.outcome is Outcome.DEAD:
@@ -280,6 +284,8 @@ class Shipment:
                 marks=[Mark(item.order, until, self._route.lane) for item in items if item.order],
             )
         )
+        now = time.time()
+        self._route.metrics.delivered(self._integration.id, [now - item.record.accepted_at for item in items])
         if verdict.cure and (times := self._route.hush.said(verdict.code, time.monotonic())):
             _log.warning("TikTok took a batch with a reservation", extra=self._extra(verdict) | {"batches": times})
 

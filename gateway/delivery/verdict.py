@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.delivery import words
-from gateway.outcome import Reason
+from gateway.outcome import WORDS, Reason
 
 QUOTA_PAUSE_S = 300.0
 MAX_RETRY_AFTER_S = 3600.0
@@ -180,6 +180,19 @@ def failure(kind: Reason, detail: str = "", cure: str = "") -> Verdict:
     """The verdict where no answer came: ``timeout`` or ``connection``, with what is known of it."""
     sentence = _FAILURES.get(kind, kind.value)
     return Verdict(Action.RETRY, kind, kind.value, f"{sentence}: {detail}" if detail else sentence, cure)
+
+
+def about(label: str) -> str:
+    """What stands behind a code, for people: of :attr:`Verdict.label` and the kinds of failure."""
+    if label.isdigit():
+        row = _row(int(label))
+        return row.cure or (WORDS[row.reason] if row.reason else "Accepted.")
+    if label.startswith("http_") and label[5:].isdigit():
+        verdict = _by_status(int(label[5:]), None)
+        return verdict.cure or f"{WORDS[verdict.reason]} (HTTP {label[5:]} without TikTok's JSON)"
+    if label == unusable_token().code:
+        return unusable_token().cure
+    return next((WORDS[reason] for reason in _FAILURES if label == reason.value), "")
 
 
 def unusable_token() -> Verdict:

@@ -7,7 +7,7 @@ bounded: pipeline, integration, outcome, reason, code – never anything a visit
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 HTTP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DELIVERY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+MATCH_FIELDS = ("email", "phone", "external_id", "ttclid", "ttp", "ip", "user_agent")
+"""What TikTok matches events by."""
 
 
 class Sample(NamedTuple):
@@ -72,6 +75,9 @@ class Metrics(Collector):
         self._http: dict[tuple[str, int], Histogram] = {}
         self._delivery_codes: dict[tuple[str, str], int] = {}
         self._delivery_s: dict[str, Histogram] = {}
+        self._lag_s: dict[str, Histogram] = {}
+        self.match = dict.fromkeys(("events", *MATCH_FIELDS), 0)
+        """Of the events that were looked at: how many there were, and how many of them carry each field."""
         self._gauges: dict[str, _Gauge] = {}
         self._started = time.time()
         self.feed: Feed | None = None
@@ -107,6 +113,22 @@ class Metrics(Collector):
         self._delivery_codes[key] = self._delivery_codes.get(key, 0) + 1
         self._delivery_s.setdefault(integration, Histogram(DELIVERY_BUCKETS_S)).observe(seconds)
 
+    def delivered(self, integration: str, lags_s: Iterable[float]) -> None:
+        """Note how long delivered events took from acceptance to TikTok's answer."""
+        histogram = self._lag_s.get(integration)
+        if histogram is None:
+            histogram = self._lag_s[integration] = Histogram(LAG_BUCKETS_S)
+        for lag_s in lags_s:
+            histogram.observe(lag_s)
+
+    def matchable(self, user: Mapping[str, object]) -> None:
+        """Note what a mapped event can be matched by; a sample of all events will do."""
+        match = self.match
+        match["events"] += 1
+        for field in MATCH_FIELDS:
+            if user.get(field):
+                match[field] += 1
+
     # -- what is read at scrape time
 
     def provide(
@@ -126,6 +148,10 @@ class Metrics(Collector):
     def codes(self) -> dict[tuple[str, str], int]:
         """A copy of (integration, code) → requests to TikTok."""
         return dict(self._delivery_codes)
+
+    def lags(self) -> list[int]:
+        """Deliveries by the buckets of LAG_BUCKETS_S, those beyond last."""
+        return [sum(column) for column in zip(*(each.counts for each in self._lag_s.values()), strict=True)]
 
     def render(self) -> bytes:
         """Prometheus' text format."""
@@ -155,6 +181,12 @@ class Metrics(Collector):
         for integration, histogram in list(self._delivery_s.items()):
             latency.add_metric((integration,), histogram.buckets(), histogram.total)
         yield latency
+        lag = HistogramMetricFamily(
+            "ttgateway_delivery_lag_seconds", "From acceptance to TikTok's answer, of delivered events.", labels=("integration",)
+        )
+        for integration, histogram in list(self._lag_s.items()):
+            lag.add_metric((integration,), histogram.buckets(), histogram.total)
+        yield lag
         http = HistogramMetricFamily(
             "http_server_request_duration_seconds", "Duration of requests on the edge listener.", labels=("route", "status")
         )

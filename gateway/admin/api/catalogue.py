@@ -27,6 +27,17 @@ _VENDORS = (
         "presets": [name for name in PRESETS if name != "b2b_saas"],
     },
 )
+_PROPERTIES = {
+    "value",
+    "currency",
+    "contents",
+    "query",
+    *tiktok.STRINGS,
+    *tiktok.NUMBERS,
+    *tiktok.INTEGERS,
+    *tiktok.STRING_LISTS,
+    *tiktok.ENUMS,
+}
 
 
 @operations.get("catalogue", "What integrations can be made of: vendors, presets, fields, transforms, reasons")
@@ -39,11 +50,12 @@ async def catalogue(_call: Call) -> dict[str, Any]:
             for name, preset in PRESETS.items()
         },
         "fields": {"integration": _fields(IntegrationSettings), "pipeline": _fields(PipelineSettings)},
-        "transforms": [
-            {"name": name, "help": (function.__doc__ or "").partition("\n")[0]} for name, function in sorted(TRANSFORMS.items())
+        "transforms": [{"name": name, "help": transform.help} for name, transform in sorted(TRANSFORMS.items())],
+        "targets": [
+            *(f"user.{field}" for field in sorted(tiktok.USER_FIELDS)),
+            *(f"properties.{field}" for field in sorted(_PROPERTIES)),
         ],
-        "targets": sorted(f"user.{field}" for field in tiktok.USER_FIELDS),
-        "events": sorted({event for preset in PRESETS.values() for event in preset.events.values()}),
+        "events": sorted({*tiktok.STANDARD_EVENTS, *(event for preset in PRESETS.values() for event in preset.events.values())}),
         "reasons": {reason.value: sentence for reason, sentence in WORDS.items() if reason},
         "consent_categories": ["marketing", "advertising", "analytics", "functional"],
     }

@@ -3,20 +3,20 @@
 from collections import Counter
 from typing import Any, Literal
 
-import orjson
 from aiohttp import web
 
 from gateway.admin.errors import Refused
 from gateway.admin.operation import Call, Input, Operations
-from gateway.telemetry.feed import Feed
-from gateway.telemetry.history import Minute
+from gateway.errors import SpoolUnavailable
+from gateway.telemetry.alerts import total
+from gateway.telemetry.history import Key, Minute, quantile
+from gateway.telemetry.metrics import LAG_BUCKETS_S, MATCH_FIELDS
 
 operations = Operations()
 
-_WINDOWS = {"15m": 900.0, "1h": 3600.0, "24h": 86400.0}
-_FIELDS = ("email", "phone", "external_id", "ttclid", "ttp", "ip", "user_agent")
-_SHARE_FULL, _SHARE_FILTERED, _SHARE_SUCCESS = 0.8, 0.5, 0.95
-_QUIET_S = 900.0
+_WINDOWS = {"15m": (900.0, 60.0), "1h": (3600.0, 60.0), "24h": (86400.0, 900.0)}
+"""Its length and its charts' steps (s)."""
+_COUNTED = ("received", "delivered", "filtered", "dead")
 
 
 class Window(Input):
@@ -28,138 +28,57 @@ class Window(Input):
 
 @operations.get("overview", "Funnel, course, lanes and alerts", query=Window, refusals=("unavailable",))
 async def overview(call: Call) -> dict[str, Any] | web.Response:
-    """Of the last minutes or hours of this process."""
+    """Of the last minutes or hours, over restarts."""
     desk = call.desk
     if desk.history is None:
         raise Refused("unavailable", "there is no history here")
-    minutes = desk.history.window(_WINDOWS[call.query.window])
-    counts: Counter[tuple[str, str]] = Counter()
-    for minute in minutes:
-        counts.update(minute.counts)
+    window_s, step_s = _WINDOWS[call.query.window]
+    steps = desk.history.steps(window_s, step_s)
+    counts: Counter[Key] = Counter()
+    for step in steps:
+        counts.update(step.counts if step else {})
     spool = desk.spool()
-    stats = await spool.stats() if spool else None
-    queued = sum(lane.queued for lane in stats.lanes) if stats else 0
-    delivered, dead = _sum(counts, "delivered"), _sum(counts, "dead")
-    lanes = desk.lanes()
+    try:
+        stats = await spool.stats() if spool else None
+    except SpoolUnavailable:
+        stats = None
+    lanes = stats.lanes if stats else []
+    ages = [desk.now() - lane.oldest_accepted_at for lane in lanes if lane.oldest_accepted_at]
+    queued = sum(lane.queued for lane in lanes)
+    delivered, dead = total(counts, "delivered"), total(counts, "dead")
     return {
-        "window_s": _WINDOWS[call.query.window],
-        "step_s": 60,
-        "from": minutes[0].at,
+        "window_s": window_s,
+        "step_s": step_s,
+        "from": desk.now() - window_s,
         "funnel": {
-            "received": _sum(counts, "received"),
-            "accepted": _sum(counts, "accepted"),
+            **{name: total(counts, name) for name in ("received", "accepted", "delivered", "dead", "deduplicated", "refused", "rejected")},
             "filtered": {reason: n for (outcome, reason), n in counts.items() if outcome == "filtered"},
             "queued": queued,
-            "delivered": delivered,
-            "dead": dead,
-            "deduplicated": _sum(counts, "deduplicated"),
-            "refused": _sum(counts, "refused"),
-            "rejected": _sum(counts, "rejected"),
         },
         "success_rate": delivered / (delivered + dead) if delivered + dead else None,
-        "lag": None,
+        "lag": {name: quantile(counts, share, LAG_BUCKETS_S) for name, share in (("p50", 0.5), ("p95", 0.95))},
         "spool": {
             "used_bytes": stats.used_bytes if stats else 0,
             "max_bytes": stats.max_bytes if stats else 0,
             "records": queued,
-            "oldest_age_s": max(
-                (desk.now() - lane.oldest_accepted_at for lane in stats.lanes if lane.oldest_accepted_at), default=0.0
-            )
-            if stats
-            else 0.0,
+            "oldest_age_s": max(ages, default=0.0),
         },
-        "series": _series(minutes),
-        "codes": [{"code": code, "count": n, "words": ""} for (kind, code), n in counts.most_common() if kind == "code"],
-        "match": _match(desk.metrics.feed),
-        "lanes": lanes,
-        "alerts": alerts(counts, lanes, stats.used_bytes / stats.max_bytes if stats else None, call),
+        "series": _series(steps, int(desk.now() // step_s) * step_s, step_s),
+        "codes": [{"code": code, "count": n, "words": desk.words(code)} for (kind, code), n in counts.most_common() if kind == "code"],
+        "match": {field: counts["match", field] for field in ("events", *MATCH_FIELDS)},
+        "lanes": desk.lanes(),
+        "alerts": await desk.alerts() if desk.alerts else [],
+    }  # fmt: skip
+
+
+def _series(steps: list[Minute | None], last_at: float, step_s: float) -> dict[str, list[float | None]]:
+    made: dict[str, list[float | None]] = {
+        "at": [last_at - (len(steps) - 1 - number) * step_s for number in range(len(steps))],
+        "spool_records": [step.records if step else None for step in steps],
+        "spool_oldest_age_s": [step.oldest_age_s if step else None for step in steps],
     }
-
-
-def alerts(counts: Counter[tuple[str, str]], lanes: list[dict[str, Any]], full: float | None, call: Call) -> list[dict[str, Any]]:
-    """What somebody should look at."""
-    found = []
-
-    def say(id_: str, severity: str, title: str, cure: str, link: str) -> None:
-        found.append({"id": id_, "severity": severity, "title": title, "cure": cure, "since": None, "link": link})
-
-    for lane in lanes:
-        if lane["state"] == "suspended":
-            say(
-                f"lane:{lane['integration']}",
-                "critical",
-                f"{lane['integration']} is suspended: {lane['message']}",
-                lane["cure"],
-                f"/integrations/{lane['integration']}",
-            )
-    if full is None:
-        say("spool", "critical", "The spool is not open", "Events are refused with 503; the log says why.", "/settings")
-    elif full >= _SHARE_FULL:
-        say(
-            "spool",
-            "warning",
-            f"The spool is {full:.0%} full",
-            "Find out why events are not delivered, or raise spool.max_bytes.",
-            "/settings",
-        )
-    delivered, dead = _sum(counts, "delivered"), _sum(counts, "dead")
-    if dead and delivered / (delivered + dead) < _SHARE_SUCCESS:
-        say(
-            "success",
-            "warning",
-            f"{dead} events became dead letters",
-            "Look at TikTok's words, fix the mapping, replay.",
-            "/dead",
-        )
-    accepted, filtered = _sum(counts, "accepted"), _sum(counts, "filtered")
-    if filtered and filtered / (accepted + filtered) > _SHARE_FILTERED:
-        say(
-            "consent",
-            "warning",
-            f"{filtered / (accepted + filtered):.0%} of events are filtered",
-            "See the reasons; a consent banner that is not read looks like this.",
-            "/live",
-        )
-    for integration in call.desk.live.current.integrations.values():
-        if integration.test_code:
-            say(
-                f"code:{integration.id}",
-                "warning",
-                f"A test event code is set for {integration.id}",
-                "Its events are not in reports: remove it after testing.",
-                f"/integrations/{integration.id}",
-            )
-    if not _sum(counts, "received"):
-        say(
-            "traffic",
-            "warning",
-            "No events have been received in this time",
-            "Is the tag on the page, and the pipeline's key in it?",
-            "/pipelines",
-        )
-    return found
-
-
-def _sum(counts: Counter[tuple[str, str]], outcome: str) -> int:
-    return sum(n for (name, _), n in counts.items() if name == outcome)
-
-
-def _series(minutes: list[Minute]) -> dict[str, list[float]]:
-    made: dict[str, list[float]] = {
-        "at": [minute.at for minute in minutes],
-        "spool_records": [minute.records for minute in minutes],
-    }
-    for name in ("received", "delivered", "filtered", "dead"):
-        made[name] = [sum(n for (outcome, _), n in minute.counts.items() if outcome == name) for minute in minutes]
+    for name in _COUNTED:
+        made[name] = [total(step.counts, name) if step else 0 for step in steps]
+    for name, share in (("lag_p50", 0.5), ("lag_p95", 0.95)):
+        made[name] = [quantile(step.counts, share, LAG_BUCKETS_S) if step else None for step in steps]
     return made
-
-
-def _match(feed: Feed | None) -> dict[str, int]:
-    rows = feed.recent(500, lambda row: bool(row.payload)) if feed else []
-    found = dict.fromkeys(("events", *_FIELDS), 0)
-    for row in rows:
-        user = (orjson.loads(row.payload)).get("user", {})
-        found["events"] += 1
-        for field in _FIELDS:
-            found[field] += bool(user.get(field))
-    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ async def test_a_busy_second_is_shown_as_a_sample(managed: Managed) -> None:
 
 async def test_the_overview_adds_up_and_names_what_is_wrong(managed: Managed) -> None:
     before = await managed.get("overview?window=15m")
-    assert [alert["id"] for alert in before["alerts"]] == ["traffic"]
+    assert [alert["id"] for alert in before["alerts"]] == ["no_traffic"]
     await managed.around.faults(code=40105)
     await managed.around.post(purchase("order-1", traits={"email": "alice@example.com"}))
     await managed.around.post(purchase("order-2", context={}))
@@ -117,7 +118,7 @@ async def test_the_overview_adds_up_and_names_what_is_wrong(managed: Managed) ->
     assert (found["funnel"]["received"], found["funnel"]["accepted"], found["funnel"]["queued"]) == (2, 1, 1)
     assert found["funnel"]["filtered"] == {"consent_missing": 1}
     assert found["match"]["events"] == found["match"]["email"] == 1
-    (alert,) = [alert for alert in found["alerts"] if alert["id"] == "lane:tiktok-shop"]
+    (alert,) = [alert for alert in found["alerts"] if alert["id"] == "lane_suspended:tiktok-shop"]
     assert (alert["severity"], "access token" in alert["cure"]) == ("critical", True)
     assert (await managed.get("integrations"))["items"][0]["lane"]["state"] == "suspended"
 
@@ -151,3 +152,44 @@ async def test_a_test_event_and_a_preview_tell_what_tiktok_would(managed: Manage
     ):
         assert (await managed.post(path, body))["error"]["code"] == "not_found"
     assert (await managed.post("integrations/tiktok-shop/test", {}))["error"]["code"] == "invalid"
+
+
+async def test_charts_and_alerts_are_told_over_a_restart_and_to_prometheus(managed: Managed) -> None:
+    around = managed.around
+    await around.post(purchase("order-1", traits={"email": "alice@example.com"}))
+    await managed.rows(1, "delivered")
+    found = await managed.get("overview?window=15m")
+    assert 0 < found["lag"]["p50"] <= found["lag"]["p95"] < 60
+    assert len({len(values) for values in found["series"].values()}) == 1
+    assert sum(found["series"]["delivered"]) == 1
+    assert found["codes"] == [{"code": "0", "count": 1, "words": "Accepted."}]
+    assert found["alerts"] == []
+    assert (await managed.get("pipelines"))["items"][0]["received_1h"] == 1
+    around.send(signal.SIGTERM)
+    assert await around.ended() == 0
+    await around.start()
+
+    async def listens() -> bool:
+        try:
+            return bool(await managed.get("session"))
+        except aiohttp.ClientConnectionError:
+            return False
+
+    await around.until(listens)
+
+    async def restored() -> bool:
+        return bool((await managed.get("overview?window=24h"))["funnel"]["received"] == 1)
+
+    await around.until(restored)
+    await around.faults(code=40105)
+    await around.post(purchase("order-2"))
+
+    async def exported() -> bool:
+        return (
+            'ttgateway_alert{alert="lane_suspended",integration="tiktok-shop",severity="critical"} 1.0' in await around.metrics()
+        )
+
+    await around.until(exported)
+    assert 'ttgateway_delivery_lag_seconds_count{integration="tiktok-shop"}' not in await around.metrics()
+    (alert,) = (await managed.get("overview"))["alerts"]
+    assert alert["since"] > 0
