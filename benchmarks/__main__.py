@@ -9,9 +9,16 @@ from pathlib import Path
 
 from benchmarks import machine, report, stack
 from benchmarks.figure import Context, Figure
-from benchmarks.scenarios import backlog, collect, latency, outage, proxy
+from benchmarks.scenarios import backlog, collect, latency, management, outage, proxy
 
-SCENARIOS = {"collect": collect, "proxy": proxy, "latency": latency, "backlog": backlog, "outage": outage}
+SCENARIOS = {
+    "collect": collect,
+    "proxy": proxy,
+    "latency": latency,
+    "backlog": backlog,
+    "outage": outage,
+    "management": management,
+}
 
 
 def main() -> None:

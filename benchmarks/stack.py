@@ -36,6 +36,9 @@ integrations:
   - {{id: tiktok, vendor: tiktok-events-api, name: TikTok, preset: retail, pixel_code: C4ABCDEF1234567890AB, access_token: bench, consent: [marketing]}}
 """
 
+_ADMIN = "admin: {{listen: 127.0.0.1:{port}, tokens: [{{name: bench, role: viewer, token: {token}}}]}}\n"
+ADMIN_TOKEN = "viewer-token-of-the-benchmark"
+
 
 INTERPRETER = [sys.executable]
 """What runs gateway and sandbox: this interpreter with the tree's own sources, or another one with an installed build (``--python``)."""
@@ -124,18 +127,27 @@ class Stack:
         command = [*INTERPRETER, "-m", "gateway", "sandbox", "--listen", f"127.0.0.1:{port}", "--fast"]
         return self.start("sandbox", command, port, core=machine.load_core())
 
-    def gateway(self, tiktok_port: int, *, upstream: str = "", name: str = "gateway") -> Part:
-        """The gateway on the server core; its ops port is :meth:`ops_port`."""
+    def gateway(self, tiktok_port: int, *, upstream: str = "", name: str = "gateway", admin: bool = False) -> Part:
+        """The gateway on the server core; its ops port is :meth:`ops_port`, and :meth:`admin_port` where ``admin`` asks for it."""
         edge, ops = free_port(), free_port()
         config = self.state / f"{name}.yaml"
         line = f"upstream: {upstream}" if upstream else "# no upstream"
-        config.write_text(_CONFIG.format(edge=edge, ops=ops, state=self.state, tiktok=tiktok_port, upstream=line))
+        text = _CONFIG.format(edge=edge, ops=ops, state=self.state / f"{name}.state", tiktok=tiktok_port, upstream=line)
+        if admin:
+            port = free_port()
+            text += _ADMIN.format(port=port, token=ADMIN_TOKEN)
+            (self.state / f"{name}.admin").write_text(str(port))
+        config.write_text(text)
         (self.state / f"{name}.ops").write_text(str(ops))
         return self.start(name, [*INTERPRETER, "-m", "gateway", "run", "-c", str(config)], edge, core=machine.server_core())
 
     def ops_port(self, name: str = "gateway") -> int:
         """The ops listener's port of a gateway started here."""
         return int((self.state / f"{name}.ops").read_text())
+
+    def admin_port(self, name: str) -> int:
+        """The management listener's port of a gateway started here with one."""
+        return int((self.state / f"{name}.admin").read_text())
 
     def baseline(self, module: str, *arguments: str, core: int | None = None) -> Part:
         """A baseline of ``benchmarks.baselines`` by its module name."""
