@@ -34,9 +34,9 @@ from gateway.telemetry.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 _DELIVERED = Outcome.DELIVERED
-_SLICE_RECORDS = 100
-_SLICE_BYTES = 128 << 10
-"""Mapped in one turn of the loop: about a millisecond."""
+_SLICE_RECORDS = 25
+_SLICE_BYTES = 64 << 10
+"""Mapped in one turn of the loop: about a millisecond, which is what collecting and the site may have to wait for."""
 _LOOKED_AT = 10
 """Items of each batch that match quality is told by: all of a quiet shop's, a sample of a busy one's."""
 _CEILING_S = 600.0
