@@ -1,0 +1,104 @@
+"""Dashboard and alerts ask for what a real gateway shows; what is generated from the settings is up to date."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+from whole import Whole, purchase, whole
+
+from gateway.config.reference import settings
+
+
+@pytest.fixture
+async def pod(tmp_path: Path) -> AsyncIterator[Whole]:
+    """Site, sandbox, and a gateway to be started."""
+    async with whole(tmp_path) as surroundings:
+        yield surroundings
+
+
+async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Whole) -> None:
+    """Names and labels, against a gateway that has served, delivered, filtered and refused."""
+    await pod.start()
+    await pod.get("/page")
+    await pod.post(purchase("one"))
+    await pod.post(purchase("two", context={"consent": {"marketing": False}}))
+    await pod.until(pod.received_ids)
+    await pod.faults(code=50000)
+    await pod.post(purchase("waiting"))
+    real: dict[str, set[str]] = {}
+
+    async def aged() -> bool:
+        return "ttgateway_spool_oldest_age_seconds{" in await pod.metrics()
+
+    await pod.until(aged)
+    for line in (await pod.metrics()).splitlines():
+        name, _, labels = line.partition(" ")[0].partition("{")
+        # families without a sample yet are known by their type line
+        if line.startswith("# TYPE"):
+            real.setdefault(line.split()[2], set())
+        elif not line.startswith("#"):
+            real.setdefault(name, set()).update(re.findall(r"(\w+)=\"", line[len(name) :] if labels else ""))
+    root = Path(__file__).parents[2] / "deploy"
+    board = json.loads((root / "grafana" / "ttgateway.json").read_text(encoding="utf-8"))
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = yaml.safe_load((root / "prometheus" / "rules.yaml").read_text(encoding="utf-8"))
+    queries += [rule["expr"] for rule in rules["groups"][0]["rules"]]
+    late = {"ttgateway_task_crashes_total": {"task"}}  # has samples only once a task has crashed
+    assert len(queries) > 25
+    for query in queries:
+        names = re.findall(r"\b(?:ttgateway|http_server)_\w+", query)
+        assert names, query
+        assert set(names) <= real.keys() | late.keys(), query
+        used = {label for group in re.findall(r"\bby \(([^)]*)\)", query) for label in re.split(r",\s*", group)}
+        used |= set(re.findall(r"(\w+)\s*(?:=~|!=|=)\"", query))
+        known = set().union(*(real.get(name, late.get(name, set())) for name in names)) | {"instance", "job"}
+        assert used <= known, query
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_setting_is_reachable_from_helm_and_documented() -> None:
+    """And what follows from the settings was generated anew: python deploy/generate.py."""
+    schema = json.loads((ROOT / "deploy/helm/ttgateway/values.schema.json").read_text(encoding="utf-8"))
+    told = (ROOT / "deploy/helm/ttgateway/CONFIG.md").read_text(encoding="utf-8")
+    for setting in settings():
+        place = schema["properties"]["config"]
+        for part in setting.path.split("."):
+            name = part.removesuffix("[]")
+            place = place["additionalProperties"] if name == "*" else place["properties"][name]
+            place = place.get("items", place)
+        assert f"| `config.{setting.path}` |" in told
+
+
+def test_every_alert_has_a_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    runbook = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    for rule in rules:
+        assert f"## {rule['alert']}\n" in runbook
+        assert rule["annotations"]["runbook"].endswith("#" + rule["alert"].lower())
+
+
+@pytest.mark.nginx
+def test_nginx_takes_the_example(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; include {ROOT}/deploy/nginx/ttgateway.conf; }}"
+    )
+    done = subprocess.run(
+        ["nginx", "-t", "-c", tmp_path / "nginx.conf", "-p", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_compose_configuration_is_sound() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", "-c", str(ROOT / "deploy/compose/gateway.yaml")],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
