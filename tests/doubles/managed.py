@@ -16,6 +16,8 @@ from playwright.async_api import Page
 
 EDITOR, VIEWER = "editor-token-of-the-tests-0001", "viewer-token-of-the-tests-0001"
 KEY = "dk_demo_shop"
+VISITOR = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+"""Headless Chromium names itself, and is rightly taken for a bot."""
 CONFIG = """\
 version: 1
 edge: {{listen: 127.0.0.1:{edge}, upstream: "http://127.0.0.1:{shop}"}}
@@ -74,9 +76,9 @@ class Stack:
         async with self.session.post(f"{self.site}/gw/e", json={"batch": consented, "writeKey": KEY}, headers=headers) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def api(self, method: str, path: str, body: Any = None, token: str = EDITOR) -> Any:
+    async def api(self, method: str, path: str, body: Any = None, token: str = EDITOR, etag: str = "") -> Any:
         """One call of the management API, as a script makes it."""
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} | ({"If-Match": etag} if etag else {})
         async with self.session.request(method, f"{self.admin}/api/v1/{path}", json=body, headers=headers) as answer:
             assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
             return await answer.json() if answer.content_type == "application/json" else await answer.text()
@@ -121,10 +123,10 @@ async def up(session: aiohttp.ClientSession, url: str, log: Path) -> None:
 
 
 def watch(page: Page, problems: list[str]) -> None:
-    """Collect what must not happen. An answer 4xx may: the page says it in its own words."""
+    """Collect what must not happen. An answer 4xx or 503 may: the page says it in its own words."""
 
     def said(message: Any) -> None:
-        refused = "Failed to load resource" in message.text and "status of 4" in message.text
+        refused = "Failed to load resource" in message.text and ("status of 4" in message.text or "status of 503" in message.text)
         if (message.type == "error" and not refused) or "Content Security Policy" in message.text:
             problems.append(f"{page.url}: {message.text}")
 

@@ -27,11 +27,19 @@ _LATE_S = 300
 class Paper:
     """What the answers are made of."""
 
-    def __init__(self, *, hostile: str = "", empty: bool = False, role: str = "editor", read_only: bool = False) -> None:
+    def __init__(
+        self, *, hostile: str = "", empty: bool = False, role: str = "editor", read_only: bool = False, fault: str = ""
+    ) -> None:
         self.now = time.time()
-        self.hostile, self.empty, self.role, self.read_only = hostile, empty, role, read_only
+        self.hostile, self.empty, self.role, self.read_only, self.fault = hostile, empty, role, read_only or bool(fault), fault
         self.changes: list[tuple[str, str, Any]] = []
         """Every request that is not a GET: method, path, body."""
+        self.named: list[str] = []
+        """The ``If-Match`` of each."""
+        self.refusals: list[tuple[int, dict[str, Any]]] = []
+        """Status and error of the next changes."""
+        self.accepts = False
+        """Whether a PUT is answered 200, and not with a problem in ``pixel_code``."""
 
     def text(self, given: str) -> str:
         """``given``, or what an attacker would have written in its place."""
@@ -62,15 +70,17 @@ class Paper:
         common = {
             "vendor": "tiktok-events-api", "consent": ["marketing"], "enabled": True, "default_action": "drop", "send": {}, "limited_data_use": False,
             "declared": False, "has_token": True, "test_event_code": None, "queued": 12, "dead": 3, "last_delivered_at": self.now - 4,
+            "dedupe_purchases": 30 * 86400.0, "etag": '"1"', "fault": "",
         }  # fmt: skip
         suspended = {
             "state": "suspended", "since": self.now - 300, "next_try": self.now + 44, "code": "40105",
-            "message": self.text("Access token is incorrect or has been revoked."), "cure": "Regenerate the token.",
+            "message": self.text("Access token is incorrect or has been revoked."), "cure": self.text("Regenerate the token."),
         }  # fmt: skip
         return [
-            {**common, "id": "tiktok-shop", "name": self.text("TikTok – Shop"), "preset": "retail", "pixel_code": "C4ABCDEF1234567890AB", "pipelines": ["shop"], "lane": {"state": "active"}},
-            {**common, "id": "tiktok-travel", "name": "TikTok – Travel", "preset": "travel", "pixel_code": "C9TRAVEL1234567890XY", "pipelines": ["travel"], "lane": suspended, "test_event_code": "TEST48213", "test_code_until": self.now + 2400},
+            {**common, "id": "tiktok-shop", "name": self.text("TikTok – Shop"), "preset": "retail", "pixel_code": self.text("C4ABCDEF1234567890AB"), "pipelines": ["shop"], "lane": {"state": "active"}},
+            {**common, "id": "tiktok-travel", "name": "TikTok – Travel", "preset": "travel", "pixel_code": "C9TRAVEL1234567890XY", "pipelines": ["travel"], "lane": suspended, "test_event_code": self.text("TEST48213"), "fault": self.text(""), "consent": [self.text("marketing")], "test_code_until": self.now + 2400},
             {**common, "id": "tiktok-file", "name": "From the file", "preset": "automotive", "pixel_code": "C1FILE00000000000001", "pipelines": [], "lane": {"state": "paused"}, "enabled": False, "declared": True},
+            {**common, "id": "tiktok-copy", "name": "A copy", "preset": "retail", "pixel_code": "C4ABCDEF1234567890AB", "pipelines": [], "lane": None, "enabled": False, "has_token": False, "queued": 0, "dead": 0, "last_delivered_at": None},
         ]  # fmt: skip
 
     def row(self, number: int) -> dict[str, Any]:
@@ -91,10 +101,10 @@ class Paper:
 
     async def settings(self, _: web.Request) -> Any:
         return {
-            "version": "0.1.0", "started_at": self.now - 86000, "config_path": "/etc/ttgateway/gateway.yaml", "catalogue": {"writable": not self.read_only, "path": "/var/lib/ttgateway/catalog", "revision": 7},
+            "version": "0.1.0", "started_at": self.now - 86000, "config_path": "/etc/ttgateway/gateway.yaml", "catalogue": {"writable": not self.read_only, "path": "/var/lib/ttgateway/catalog", "revision": 7, "reason": self.fault},
             "faults": [{"path": "integrations.x.access_token", "message": self.text("the file does not exist"), "hint": "mount the secret"}],
             "delivery": {"endpoint": "https://business-api.tiktok.com/open_api/v1.3/event/track/"}, "spool": {"path": "/var/lib/ttgateway", "used_bytes": 31 << 20, "max_bytes": 1 << 30, "records": 1846},
-            "prefix": "/gw", "consent_default": "deny", "settings": {"edge": {"prefix": "/gw"}}, "waiting": ["edge"],
+            "prefix": "/gw", "consent_default": "deny", "settings": {"edge": {"prefix": "/gw"}, "catalog": {"test_code_lifetime": 3600.0}}, "waiting": ["edge"],
         }  # fmt: skip
 
     async def catalogue(self, _: web.Request) -> Any:
@@ -121,7 +131,7 @@ class Paper:
                        "lag_p50": [0.3] * count, "lag_p95": [1.2] * count, "spool_records": wave},
             "codes": [] if self.empty else [{"code": 0, "count": 1211, "words": "delivered"}, {"code": "timeout", "count": 2}],
             "match": {"events": delivered, "email": delivered // 2, "ip": delivered},
-            "lanes": [{"integration": entry["id"], "name": entry["name"], "queued": entry["queued"], **entry["lane"]} for entry in self.entries()],
+            "lanes": [{"integration": entry["id"], "name": entry["name"], "queued": entry["queued"], **entry["lane"]} for entry in self.entries() if entry["lane"]],
             "alerts": [] if self.empty else [{"id": "lane", "severity": "critical", "title": self.text("Delivery is suspended"), "cure": "Regenerate the token.", "link": "/integrations/tiktok-travel"}],
         }  # fmt: skip
 
@@ -184,14 +194,26 @@ class Paper:
         }
 
     async def yaml(self, _: web.Request) -> Any:
-        return {"yaml": f"- id: tiktok-shop\n  name: {self.text('TikTok')}\n"}
+        return f"- id: tiktok-shop\n  name: {self.text('TikTok')}\n"
 
     async def pipelines(self, _: web.Request) -> Any:
-        return {"items": [] if self.empty else [await self.pipeline(_)], "next": None}
-
-    async def pipeline(self, _: web.Request) -> Any:
+        shop = self.site()
+        declared = {"declared": True, "without_consent_signal_of_last_100": 0}
+        named = {**shop, **declared, "id": "travel", "key": "dk_travel", "integrations": ["tiktok-travel"]}
         return {
-            "id": "shop", "key": "dk_live_shop", "domains": ["shop.example.com"], "integrations": ["tiktok-shop"], "default_region": "GB", "rate_limit": 1000, "bots": "drop",
+            "items": []
+            if self.empty
+            else [shop, named, {**shop, **declared, "id": "app", "key": self.text("dk_app"), "integrations": []}],
+            "next": None,
+        }
+
+    async def pipeline(self, request: web.Request) -> Any:
+        return next(entry for entry in (await self.pipelines(request))["items"] if entry["id"] == request.match_info["id"])
+
+    def site(self) -> dict[str, Any]:
+        """A pipeline made in the UI."""
+        return {
+            "id": "shop", "key": "dk_live_shop", "domains": [self.text("shop.example.com")], "etag": '"1"', "fault": self.text(""), "integrations": ["tiktok-shop"], "default_region": "GB", "rate_limit": 1000, "bots": "drop",
             "server_consent": "required", "labels": {"note": self.text("x")}, "declared": False, "has_secret": True, "received_1h": 48211, "without_consent_signal_of_last_100": 100,
             "snippet": self.text('<script async src="/gw/s.js"></script>'), "csp": "script-src 'self'", "noscript": self.text("<noscript></noscript>"),
         }  # fmt: skip
@@ -259,8 +281,12 @@ class Paper:
         path = request.match_info["path"]
         body = await request.json() if request.can_read_body else None
         self.changes.append((request.method, path, body))
+        self.named.append(request.headers.get("If-Match", ""))
+        if self.refusals:
+            status, error = self.refusals.pop(0)
+            return web.json_response({"error": {"problems": [], **error}}, status=status)
         if path.endswith("/preview"):
-            shown = {"event": "Purchase", "properties": {"given": body["events"]}}
+            shown = {"event": "Purchase", "properties": {"given": (body or {}).get("events")}}
             return web.json_response(
                 {
                     "payload": shown,
@@ -269,7 +295,7 @@ class Paper:
                     "problems": [],
                 }
             )
-        if request.method == "PUT":
+        if request.method == "PUT" and not self.accepts:
             problem = {"path": "pixel_code", "message": self.text("expected letters and digits"), "hint": ""}
             return web.json_response({"error": {"code": "invalid", "message": "1 problem", "problems": [problem]}}, status=422)
         return web.json_response({"count": 8, "replayed": 8})

@@ -8,12 +8,14 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 from managed import CONFIG, EDITOR, KEY, VIEWER, Stack, free_ports, sign_in, up, watch
+from paper_api import Paper
 from playwright.async_api import Browser, Page, async_playwright
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,3 +87,24 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
     await sign_in(found, stack)
     yield found
     await context.close()
+
+
+Show = Callable[..., Awaitable[tuple[Page, str]]]
+
+
+@pytest.fixture
+async def show(browser: Browser, aiohttp_server: Callable[..., Awaitable[TestServer]]) -> AsyncIterator[Show]:
+    """A page of the UI on answers on paper, and the address of its server. Whatever the pages complain about fails the test."""
+    problems: list[str] = []
+
+    async def opened(paper: Paper, **options: object) -> tuple[Page, str]:
+        server = await aiohttp_server(paper.app(), shutdown_timeout=0.1)
+        context = await browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(10_000)
+        page = await context.new_page()
+        watch(page, problems)
+        return page, str(server.make_url("")).rstrip("/")
+
+    yield opened
+    await browser.close()
+    assert problems == []

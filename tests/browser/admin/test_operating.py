@@ -5,12 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from managed import DECLARED, KEY, VIEWER, Stack, watch
+from managed import DECLARED, KEY, VIEWER, VISITOR, Stack, watch
 from playwright.async_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-VISITOR = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-"""Headless Chromium names itself, and is rightly taken for a bot."""
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 // One integration: its form (new or not), its test and verification, its YAML.
 import { all, get, id, post, read, replace } from './api.js';
-import { $, add, h, icon, put } from './dom.js';
-import { chip, label, laneChip, left } from './format.js';
+import { $, h, icon, put } from './dom.js';
+import { chip, duration, label, laneChip, left } from './format.js';
 import { banner, broken, button, code, confirm, copyButton, failed, guard, mayEdit, menu, toast } from './ui.js';
 import { check, choices, field, place, prose, select } from './forms.js';
-import { duplicate, enable, own, removeEntry, slug, tabs, where } from './entries.js';
+import { duplicate, enable, justAdded, own, remember, removeEntry, slug, spelt, tabs, testCode, where } from './entries.js';
 import { verify } from './verify.js';
-import { part, session } from './shell.js';
+import { part, readOnly, session, settings } from './shell.js';
 
 const CONSENT = { marketing: 'What TikTok needs; falls back to advertising where a site only knows that.', advertising: 'A category of its own on some sites.', analytics: 'Only if your policy ties it to TikTok as well.', functional: 'Rarely needed.' };
 const VENDORS = [['tiktok-events-api', 'TikTok Events API', 'The newer entry: Retail, Travel, Automotive, B2B / SaaS.'], ['tiktok', 'TikTok', 'The older entry: Retail, Travel, Automotive.']];
@@ -17,6 +17,8 @@ let etag = '';
 let entry = fresh;
 let catalogue = {};
 let pipelines = [];
+let lifetime = 3600;
+let added = false;
 
 const helpOf = (key) => prose((catalogue.fields?.integration || []).find((each) => each.name === key)?.help || '');
 const section = (number, title, help, ...inside) => h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, number && h('span', { class: 'section-no', 'aria-hidden': 'true' }, number), title), help && h('p', { class: 'help' }, help)), inside);
@@ -41,18 +43,19 @@ const form = () => {
   const pixel = field({ name: 'pixel_code', text: 'Pixel code', value: entry.pixel_code, placeholder: 'C4ABCDEF1234567890AB', required: true, disabled: locked, help: helpOf('pixel_code') });
   const token = field({ name: 'access_token', text: 'Events API access token', type: 'password', placeholder: entry.has_token ? '•••••••• set; leave empty to keep it' : '', required: isNew, disabled: locked, help: ['It is stored for the gateway only and never shown again. ', ...helpOf('access_token')] });
   token.input.autocomplete = 'new-password';
-  const test = field({ name: 'test_event_code', text: 'Test event code', value: entry.test_event_code || '', placeholder: 'TEST12345', disabled: locked, help: ['Optional. Set here, it is removed by itself after an hour. ', ...helpOf('test_event_code')] });
-  const pipes = choices({ name: 'pipelines', text: 'Runs on', many: true, value: entry.pipelines || [], disabled: locked, choices: pipelines.map((each) => [each.id, each.id, each.domains?.length ? each.domains.join(', ') : 'any host']) });
+  const test = field({ name: 'test_event_code', text: 'Test event code', value: entry.test_event_code || '', placeholder: 'TEST12345', disabled: locked, help: [lifetime ? `Optional. Set here, it is removed by itself after ${duration(lifetime)}. ` : 'Optional. ', ...helpOf('test_event_code')] });
+  const pipes = choices({ name: 'pipelines', text: 'Runs on', many: true, value: entry.pipelines || [], disabled: locked, choices: pipelines.map((each) => [each.id, each.id, each.domains?.length ? each.domains.join(', ') : 'any host', { fixed: each.declared && !locked && (entry.pipelines?.includes(each.id) ? 'declared in the configuration file, which names this integration' : 'declared in the configuration file: name this integration there, or duplicate the pipeline') }]) });
   const categories = [...new Set([...(catalogue.consent_categories || Object.keys(CONSENT)), ...(entry.consent || [])])];
   const consent = choices({ name: 'consent', text: 'Categories', many: true, value: entry.consent, disabled: locked, choices: categories.map((each) => [each, label(each), CONSENT[each] || '']) });
   const action = select({ name: 'default_action', text: 'Events that no row names', value: entry.default_action, disabled: locked, choices: [['drop', 'Leave out'], ['passthrough', 'Send as custom events']], help: helpOf('default_action') });
+  const once = field({ name: 'dedupe_purchases', text: 'Send each order once within', value: spelt(entry.dedupe_purchases), placeholder: '30d', disabled: locked, help: helpOf('dedupe_purchases') });
   const limited = select({ name: 'limited_data_use', text: 'Limited data use', value: String(entry.limited_data_use), disabled: locked, choices: [['false', 'Never'], ['gpc', 'Where the visitor sends Global Privacy Control'], ['true', 'Always']], help: helpOf('limited_data_use') });
   const sends = [['email', 'Hashed e-mail'], ['phone', 'Hashed phone'], ['ip', 'IP address'], ['user_agent', 'User agent']].map(([part_, text]) => check({ name: `send.${part_}`, text, checked: entry.send?.[part_] !== false, disabled: locked }));
   const query = select({ name: 'send.page_query', text: 'Query of page URLs', value: entry.send?.page_query || 'keep', disabled: locked, choices: [['keep', 'Keep (personal data is redacted)'], ['drop', 'Cut off']] });
-  const fields = [vendor, title, key, preset, pixel, token, test, pipes, consent, action, limited, query];
+  const fields = [vendor, title, key, preset, pixel, token, test, pipes, consent, action, once, limited, query];
   const summary = h('div');
   const read_ = () => {
-    const body = { ...own(entry), vendor: vendor.read(), name: title.read(), id: key.read(), preset: preset.read(), pixel_code: pixel.read(), test_event_code: test.read() || null, pipelines: pipes.read(), consent: consent.read(), default_action: action.read(),
+    const body = { ...own(entry), vendor: vendor.read(), name: title.read(), id: key.read(), preset: preset.read(), pixel_code: pixel.read(), test_event_code: test.read() || null, pipelines: pipes.read(), consent: consent.read(), default_action: action.read(), dedupe_purchases: once.read() || null,
       limited_data_use: { true: true, false: false, gpc: 'gpc' }[limited.read()], send: { ...Object.fromEntries(sends.map((each) => [each.name.slice(5), each.read()])), page_query: query.read() } };
     if (token.read()) body.access_token = token.read();
     return body;
@@ -60,6 +63,7 @@ const form = () => {
   const missing = () => [[title, 'Give it a name.'], [key, 'Give it an id.'], [pixel, 'The pixel’s code is required.'], [token, isNew ? 'The access token is required.' : '']].filter(([each, words]) => words && !each.read());
   const submit = guard(async (event) => {
     event.preventDefault();
+    put(summary);
     const wanting = missing();
     for (const each of fields) each.error('');
     if (wanting.length) {
@@ -72,37 +76,53 @@ const form = () => {
     try {
       if (isNew) {
         const made = await post('integrations', body);
-        toast('Added');
+        remember('integrations', body.id);
         location.assign(where(made?.id || body.id, '#verify'));
       } else {
         await replace(`integrations/${id(name)}`, body, etag);
         toast('Saved and in force');
         await load();
+        $('content').querySelector('[type=submit]')?.focus();
       }
     } catch (error) {
-      if (error.status === 412) error.message = 'Somebody else changed it meanwhile. Reload the page to see their change.';
-      place(error, fields, summary);
+      place(error, fields, summary, { mine: guard(async () => {
+        etag = (await read(`integrations/${id(name)}`)).etag;
+        root.requestSubmit();
+      }) });
     }
   });
-  return h('form', { class: 'cols', novalidate: true, on: { submit } },
+  const root = h('form', { class: 'cols', novalidate: true, on: { submit } },
     h('div', { class: 'stack' }, summary,
       section(isNew && '1', 'Entry and name', '', vendor.root, h('div', { class: 'grid two' }, title.root, key.root)),
       section(isNew && '2', 'Preset', '', preset.root),
       section(isNew && '3', 'Credentials', '', h('div', { class: 'grid two' }, pixel.root, token.root), h('div', { class: 'grid two' }, test.root)),
       section(isNew && '4', 'Pipelines', 'Sites and apps whose events it gets.', pipelines.length ? pipes.root : h('p', { class: 'soft' }, 'There is no pipeline yet; add one afterwards, and tick this integration there.')),
       section(isNew && '5', 'Consent', 'Events are delivered only where all of these are granted. Marketing is the usual choice.', consent.root),
-      h('details', { class: 'card' }, h('summary', {}, 'More settings'), h('div', { class: 'stack' }, h('div', { class: 'grid two' }, action.root, limited.root), h('fieldset', { class: 'field' }, h('legend', {}, 'Parts of identity that are sent'), sends.map((each) => each.root)), h('div', { class: 'grid two' }, query.root))),
+      h('details', { class: 'card' }, h('summary', {}, 'More settings'), h('div', { class: 'stack' }, h('div', { class: 'grid two' }, action.root, limited.root), h('div', { class: 'grid two' }, once.root, query.root), h('fieldset', { class: 'field' }, h('legend', {}, 'Parts of identity that are sent'), sends.map((each) => each.root)))),
       !locked && h('div', { class: 'form-foot' }, h('a', { class: 'btn', href: '/integrations' }, 'Cancel'), button(isNew ? 'Add integration' : 'Save', { kind: 'primary', type: 'submit', edit: true }))),
     guide());
+  return root;
 };
 
 const notices = () => {
   const lane = entry.lane || {};
   const said = [];
   if (entry.declared) said.push(banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; the YAML tab has it to copy.' : 'It is changed there and taken over without a restart; the YAML tab has it to copy.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
-  if (entry.test_event_code) said.push(banner('warn', `Test event code ${entry.test_event_code} is set`, ['Events show in TikTok’s test tab and not in your reports. ', entry.test_code_until ? ['It expires ', left(entry.test_code_until), '.'] : 'Remove it after testing.'], !entry.declared && button('Remove it', { kind: 'small', edit: true, on: guard(async () => { await replace(`integrations/${id(name)}`, { ...own(entry), test_event_code: null }, etag); toast('Removed: events count again'); await load(); }) })));
+  else if (readOnly()) said.push(readOnly());
+  if (entry.fault) said.push(banner('bad', 'It is off', [entry.fault, '. Correct it and save; or roll back under Revisions.']));
+  if (entry.test_event_code) said.push(testCode(entry, load));
   if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [lane.message, lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
-  if (entry.has_token === false) said.push(banner('warn', 'No access token', 'Events for it queue up and wait until one is entered.'));
+  const wanting = [
+    entry.has_token === false && [entry.declared ? 'Name its access token in the file' : 'Enter its access token', 'until then its events queue up and wait.'],
+    !entry.pipelines?.length && [entry.declared ? 'Name it in a pipeline' : 'Tick a pipeline', 'whose events it shall get.'],
+    entry.enabled === false && ['Enable it', 'nothing new is accepted for it before.'],
+  ].filter(Boolean);
+  if (wanting.length && (added || entry.has_token === false || !entry.pipelines?.length)) {
+    said.push(banner(added ? 'good' : 'warn', added ? 'Added. Before events are delivered:' : 'It does not deliver', h('ol', { class: 'todo' }, wanting.map(([what, why]) => h('li', {}, h('strong', {}, what), ' – ', why))),
+      entry.enabled === false && entry.has_token && !entry.declared && button('Enable', { kind: 'small', edit: true, on: guard(() => enable(entry).then((done) => done && load())) }), location.hash && !entry.declared && h('a', { class: 'btn small', href: where(name, '#') }, 'Open its settings')));
+  } else if (added) {
+    said.push(banner('good', 'Added and in force', 'Now send a test event, then paste the tag of its pipeline into your site.', h('a', { class: 'btn small', href: `/pipelines/${id(entry.pipelines[0])}#tag` }, 'Show the tag')));
+  }
   put($('notices'), said);
 };
 const head = () => {
@@ -128,7 +148,7 @@ const show = async () => {
   if (name) tabs($('tabs'), name, tab);
   try {
     if (tab === 'verify') {
-      const made = verify(entry, () => load(true));
+      const made = verify(entry, { changed: () => load(true), reload: load });
       stop = made.stop;
       put($('content'), made.root);
     } else put($('content'), tab === 'yaml' ? await yaml() : form());
@@ -151,5 +171,6 @@ const load = async (quiet = false) => {
     else put($('content'), h('div', { class: 'card' }, broken(error, load)));
   }
 };
-Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), all('pipelines').then((found) => { pipelines = found; })]).then(() => load()).catch(failed);
-addEventListener('hashchange', show);
+added = Boolean(name) && justAdded('integrations', name);
+Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), all('pipelines').then((found) => { pipelines = found; }), settings().then((found) => { lifetime = found.settings?.catalog?.test_code_lifetime ?? lifetime; })]).then(() => load()).catch(failed);
+addEventListener('hashchange', () => { show(); if (entry.id) notices(); });

@@ -5,7 +5,8 @@ import { chip, count, label, plural, time } from './format.js';
 import { banner, broken, button, confirm, guard, json, mayEdit, toast } from './ui.js';
 import { duplicate, tabs } from './entries.js';
 import { fieldList, lists, showProblems } from './fieldmap.js';
-import { part, session } from './shell.js';
+import { outdated } from './forms.js';
+import { part, readOnly, session } from './shell.js';
 
 const name = part(1);
 const path = `integrations/${id(name)}`;
@@ -154,7 +155,11 @@ const save = guard(async () => {
     await load();
   } catch (error) {
     const rest = showProblems($('editor'), error.problems || []);
-    put($('notices'), banner('bad', error.status === 412 ? 'Somebody else changed it meanwhile' : 'Not saved', error.status === 412 ? 'Reload the page to see their change.' : rest.map((each) => `${each.path}: ${each.message}`).join(' · ') || error.message));
+    put($('notices'), error.status === 412 ? outdated(guard(async () => {
+      etag = (await read(`${path}/mappings`)).etag;
+      await save();
+    })) : h('div', { role: 'alert', tabindex: '-1' }, banner('bad', 'Not saved', rest.map((each) => [`${each.path}: ${each.message}`, each.hint].filter(Boolean).join(' – ')).join(' · ') || (error.problems?.length ? 'See the note beside the field.' : error.message))));
+    $('notices').firstElementChild.focus();
   }
 });
 const load = async () => {
@@ -172,8 +177,8 @@ const load = async () => {
     put($('title'), entry.name || name);
     document.title = `Field mappings of ${entry.name || name} · ttgateway`;
     tabs($('tabs'), name, 'mappings');
-    put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'Its mappings are read-only here; the preview works all the same.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
-    put($('actions'), !entry.declared && [button('Discard', { on: guard(async () => { if (await confirm('Discard your changes?', 'The mappings in force stay as they are.', { action: 'Discard', danger: true })) await load(); }) }), button('Save mappings', { kind: 'primary', edit: true, on: save })]);
+    put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', 'Its mappings are read-only here; the preview works all the same.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })) || readOnly());
+    put($('actions'), !locked() && [button('Discard', { on: guard(async () => { if (await confirm('Discard your changes?', 'The mappings in force stay as they are.', { action: 'Discard', danger: true })) await load(); }) }), button('Save mappings', { kind: 'primary', edit: true, on: save })]);
     for (const each of $('actions').querySelectorAll('button')) each.dataset.whenChanged = '';
     lists((table.sources || []).map((each) => [each.path, each.example ? `e.g. ${each.example}` : '']), (catalogue.targets || []).map((each) => [typeof each === 'string' ? each : each.path]), (catalogue.events || []).map((each) => [each]));
     draw();

@@ -2,9 +2,9 @@
 import { all, get } from './api.js';
 import { chart } from './chart.js';
 import { $, add, h, icon, put, say } from './dom.js';
-import { ago, bytes, count, duration, label, laneChip, left, percent, plural, short } from './format.js';
-import { banner, bars, slim } from './ui.js';
-import { every } from './shell.js';
+import { ago, bytes, count, duration, label, laneChip, left, percent, plural, short, time } from './format.js';
+import { banner, bars, mayEdit, slim } from './ui.js';
+import { every, session } from './shell.js';
 
 const SERIES = [['Delivered', 'delivered'], ['Waiting', 'waiting'], ['Filtered', 'filtered'], ['Dead letter', 'dead'], ['Other', 'other']];
 const IDENTITY = [['email', 'E-mail'], ['phone', 'Phone'], ['external_id', 'External id'], ['ttclid', 'Click id (ttclid)'], ['ttp', 'Browser id (ttp)'], ['ip', 'IP address'], ['user_agent', 'User agent']];
@@ -82,7 +82,7 @@ const drawLanes = (lanes) => {
     lane.message && h('p', { class: 'small' }, lane.code ? `${lane.code}: ` : '', lane.message),
     lane.cure && h('p', { class: 'small' }, h('strong', {}, 'What to do: '), lane.cure),
     h('p', { class: 'small soft' }, lane.test_code && `test code ${lane.test_code} · `, lane.queued ? plural(lane.queued, 'event') + ' waiting' : 'nothing waiting', lane.next_try && lane.state !== 'active' ? [' · next try ', left(lane.next_try)] : lane.last_delivered_at ? ` · last delivered ${ago(lane.last_delivered_at)}` : '')))
-    : h('div', { class: 'empty slim' }, h('p', {}, 'No integration yet.'), h('a', { class: 'btn small', href: '/integrations/new' }, 'Add the first')));
+    : h('div', { class: 'empty slim' }, h('p', {}, 'No integration yet.'), mayEdit() && h('a', { class: 'btn small', href: '/integrations/new' }, 'Add the first')));
 };
 const drawCodes = (codes) => {
   const rows = [...(codes || [])].sort((one, other) => other.count - one.count).slice(0, 7);
@@ -96,11 +96,12 @@ const drawStart = async (found) => {
     $('start').hidden = true;
     return;
   }
-  const [integrations, pipelines] = await Promise.all([all('integrations'), all('pipelines')]);
+  const [integrations, pipelines] = await Promise.all([all('integrations'), all('pipelines'), session.catch(() => {})]);
+  const place = (page, text) => (mayEdit() ? [`${page}/new`, text] : [page, 'It is done in the configuration file']);
   if (integrations.some((each) => each.last_delivered_at)) { begun = true; return; }
   const steps = [
-    [integrations.length, 'Connect your pixel', 'Its code and an access token from TikTok Ads Manager.', '/integrations/new', 'Add integration'],
-    [pipelines.length, 'Name your site', 'A pipeline gives it a key and a tag.', '/pipelines/new', 'Add pipeline'],
+    [integrations.length, 'Connect your pixel', 'Its code and an access token from TikTok Ads Manager.', ...place('/integrations', 'Add integration')],
+    [pipelines.length, 'Name your site', 'A pipeline gives it a key and a tag.', ...place('/pipelines', 'Add pipeline')],
     [false, 'Paste the tag into your pages', 'Or send events from your own code or back end.', pipelines.length ? `/pipelines/${encodeURIComponent(pipelines[0].id)}#tag` : '/pipelines', 'Show the tag'],
     [false, 'Watch the first event arrive', 'Accept the cookies on your site and look at a page.', '/live', 'Open live events'],
   ];
@@ -114,7 +115,7 @@ const drawAlerts = (alerts) => {
   const key = JSON.stringify(shown.map((alert) => [alert.id, alert.title, alert.cure]));
   if ($('alerts').dataset.key === key) return;
   $('alerts').dataset.key = key;
-  put($('alerts'), shown.map((alert) => banner(alert.severity === 'critical' ? 'bad' : 'warn', alert.title, alert.cure, alert.link && h('a', { class: 'btn small', href: alert.link }, 'Open'))));
+  put($('alerts'), shown.map((alert) => banner(alert.severity === 'critical' ? 'bad' : 'warn', alert.title, [alert.cure, alert.since ? [' Since ', time(alert.since), '.'] : ''], alert.link && h('a', { class: 'btn small', href: alert.link }, 'Open'))));
 };
 
 // Seen only with their first values: alerts on top would push them down otherwise.

@@ -5,8 +5,8 @@ import { count, short } from './format.js';
 import { banner, broken, button, code, confirm, copyButton, guard, mayEdit, menu, toast } from './ui.js';
 import { choices, field, place, prose, select, texts } from './forms.js';
 import { consentWarning } from './pipelines.js';
-import { slug } from './entries.js';
-import { part, session } from './shell.js';
+import { justAdded, remember, slug } from './entries.js';
+import { part, readOnly, session } from './shell.js';
 
 const FIELDS = ['id', 'key', 'domains', 'integrations', 'default_region', 'rate_limit', 'bots', 'server_consent', 'labels'];
 const random = () => [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => (byte % 36).toString(36)).join('');
@@ -16,6 +16,7 @@ let entry = { domains: [], integrations: [], default_region: '', rate_limit: 100
 let etag = '';
 let catalogue = {};
 let integrations = [];
+const added = Boolean(name) && justAdded('pipelines', name);
 
 const mine = () => Object.fromEntries([...FIELDS.filter((each) => entry[each] !== undefined).map((each) => [each, entry[each]]), ...(entry.has_secret ? [['secret', '${file:/path/to/secret}']] : [])]);
 const helpOf = (key) => prose((catalogue.fields?.pipeline || []).find((each) => each.name === key)?.help || '');
@@ -37,10 +38,12 @@ const form = () => {
   key.input.addEventListener('change', () => { key.input.value = slug(key.input.value); });
   const submit = guard(async (event) => {
     event.preventDefault();
+    put(summary);
     for (const each of fields) each.error('');
-    if (!key.read()) {
-      key.error('Give it an id.');
-      key.input.focus();
+    const wanting = [[key, 'Give it an id.'], [public_, 'Give it a key.']].filter(([each]) => !each.read());
+    if (wanting.length) {
+      for (const [each, words] of wanting) each.error(words);
+      wanting[0][0].input.focus();
       return;
     }
     const body = { ...Object.fromEntries(FIELDS.filter((each) => entry[each] !== undefined).map((each) => [each, entry[each]])), ...Object.fromEntries(fields.filter((each) => each !== secret).map((each) => [each.name, each.read()])) };
@@ -48,24 +51,28 @@ const form = () => {
     try {
       if (isNew) {
         await post('pipelines', body);
-        toast('Added');
+        remember('pipelines', body.id);
         location.assign(`/pipelines/${id(body.id)}#tag`);
       } else {
         await replace(`pipelines/${id(name)}`, body, etag);
         toast('Saved and in force');
         await load();
+        $('content').querySelector('[type=submit]')?.focus();
       }
     } catch (error) {
-      if (error.status === 412) error.message = 'Somebody else changed it meanwhile. Reload the page to see their change.';
-      place(error, fields, summary);
+      place(error, fields, summary, { mine: guard(async () => {
+        etag = (await read(`pipelines/${id(name)}`)).etag;
+        root.requestSubmit();
+      }) });
     }
   });
-  return h('form', { class: 'stack', novalidate: true, on: { submit } }, summary,
+  const root = h('form', { class: 'stack', novalidate: true, on: { submit } }, summary,
     h('section', { class: 'card stack' }, h('h2', {}, 'Site'), h('div', { class: 'grid two' }, key.root, public_.root), domains.root),
     h('section', { class: 'card stack' }, integrations.length ? targets.root : [h('h2', {}, 'Integrations'), h('p', { class: 'soft' }, 'There is none yet. ', h('a', { href: '/integrations/new' }, 'Add one'), ' and tick this pipeline there.')]),
     h('section', { class: 'card stack' }, h('h2', {}, 'Rules'), h('div', { class: 'grid two' }, rate.root, bots.root), h('div', { class: 'grid two' }, region.root, consent.root)),
     h('section', { class: 'card stack' }, h('h2', {}, 'Server side'), h('div', { class: 'grid two' }, secret.root)),
     !locked && h('div', { class: 'form-foot' }, h('a', { class: 'btn', href: '/pipelines' }, 'Cancel'), button(isNew ? 'Add pipeline' : 'Save', { kind: 'primary', type: 'submit', edit: true })));
+  return root;
 };
 const tag = () => h('section', { class: 'card stack', id: 'tag', 'aria-labelledby': 'h-tag' }, h('div', { class: 'row apart' }, h('div', {}, h('h2', { id: 'h-tag' }, 'Tag to paste'), h('p', { class: 'help' }, 'Into the head of every page of the site. It is served from the site’s own domain.')), entry.snippet && copyButton(entry.snippet, 'Copy tag')),
   entry.snippet ? code(entry.snippet, { name: 'tag', wrap: true }) : h('p', { class: 'soft' }, 'The gateway gives none for this pipeline.'),
@@ -87,9 +94,11 @@ const load = async () => {
       put($('title'), entry.id);
       document.title = `${entry.id} · ttgateway`;
       put($('lead'), entry.received_1h === undefined ? `At most ${count(entry.rate_limit)} events a second` : `${short(entry.received_1h)} events in the last hour, at most ${count(entry.rate_limit)} a second`);
-      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; its lines are below.' : 'It is changed there and taken over without a restart; its lines are below.', mayEdit() && h('a', { class: 'btn small', 'data-edit': true, href: `/pipelines/new?from=${encodeURIComponent(name)}` }, 'Duplicate to edit')), consentWarning(entry));
+      put($('notices'), entry.declared && banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; its lines are below.' : 'It is changed there and taken over without a restart; its lines are below.', mayEdit() && h('a', { class: 'btn small', 'data-edit': true, href: `/pipelines/new?from=${encodeURIComponent(name)}` }, 'Duplicate to edit')), !entry.declared && readOnly(), entry.fault && banner('bad', 'It is off', [entry.fault, '. Correct it and save; or roll back under Revisions.']),
+        added && banner('good', 'Added and in force', entry.integrations?.length ? 'Paste the tag below into your pages; the first event shows under Live events.' : ['Paste the tag below into your pages, and ', integrations.length ? 'tick an integration that gets its events.' : 'connect the TikTok pixel that gets its events.'], !integrations.length && h('a', { class: 'btn small', href: '/integrations/new' }, 'Add integration')),
+        !added && !entry.integrations?.length && banner('warn', 'No integration gets its events', entry.declared ? 'Name one in the configuration file.' : integrations.length ? 'Tick one below.' : 'Add one, and tick this pipeline there.', !integrations.length && mayEdit() && h('a', { class: 'btn small', href: '/integrations/new' }, 'Add integration')), consentWarning(entry));
       put($('actions'), h('a', { class: 'btn', href: `/live?pipeline=${encodeURIComponent(name)}` }, 'Live events'), mayEdit() && menu('More actions', [['Duplicate', 'copy', () => location.assign(`/pipelines/new?from=${encodeURIComponent(name)}`), { edit: true }], !entry.declared && ['Remove', 'trash', async () => {
-        if (!await confirm(`Remove ${name}?`, 'Requests with its key are answered 401 from then on. The revision can be rolled back.', { action: 'Remove', danger: true, typed: name })) return;
+        if (!await confirm(`Remove ${name}?`, 'Requests with its key are answered 401 from then on. Rolling back under Revisions brings it back, with its secret.', { action: 'Remove', danger: true, typed: name })) return;
         await remove(`pipelines/${id(name)}`, etag);
         location.assign('/pipelines');
       }, { edit: true, danger: true }]]));

@@ -3,7 +3,7 @@ import { get, id, post } from './api.js';
 import { $, h, put } from './dom.js';
 import { chip, time } from './format.js';
 import { broken, button, confirm, diff, empty, guard, mayEdit, slim, toast } from './ui.js';
-import { session, settings } from './shell.js';
+import { readOnly, session, settings } from './shell.js';
 
 let items = [];
 let next = null;
@@ -35,7 +35,7 @@ const card = (row) => {
 };
 const draw = async () => {
   const facts = await settings().catch(() => ({}));
-  put($('list'), items.length ? [h('section', { class: 'card flush', 'aria-label': 'Revisions' }, items.map(card)), next && h('div', {}, button('Show older', { on: guard(() => load(true)) }))] : h('div', { class: 'card' }, facts.catalogue?.writable === false ? empty('lock', 'Changes are made in the configuration file', 'Set catalog.path to a writable folder, and every change made here becomes a revision with its author.') : empty('revisions', 'No change yet', 'The first integration, mapping or pipeline you save here becomes the first revision.', h('a', { class: 'btn', href: '/integrations' }, 'Go to integrations'))));
+  put($('list'), items.length ? [readOnly(), h('section', { class: 'card flush', 'aria-label': 'Revisions' }, items.map(card)), next && h('div', {}, button('Show older', { on: guard(() => load(true)) }))] : h('div', { class: 'card' }, facts.catalogue?.writable === false ? empty('lock', 'Changes are made in the configuration file', 'Set catalog.path to a writable folder, and every change made here becomes a revision with its author.') : empty('revisions', 'No change yet', 'The first integration, mapping or pipeline you save here becomes the first revision.', h('a', { class: 'btn', href: '/integrations' }, 'Go to integrations'))));
 };
 const load = async (further = false) => {
   try {

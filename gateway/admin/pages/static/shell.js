@@ -33,9 +33,13 @@ let instance;
 /** Facts of this gateway, asked once a page. */
 export const settings = () => (instance ||= get('settings'));
 const writable = (found) => found.catalogue?.writable !== false;
+let facts = {};
+/** Why nothing can be changed here, as a banner; null where it can. To be asked once the session is known. */
+export const readOnly = () => (writable(facts) ? null : banner('info', 'The catalogue is read-only', facts.catalogue?.reason || 'Set catalog.path to a writable folder to change things here; until then the configuration file decides.'));
 
 /** Whoever is signed in, once it is known as well whether the catalogue can be written to: pages are drawn with what may be done. */
-export const session = Promise.all([get('session'), settings().catch(() => ({}))]).then(([found, facts]) => {
+export const session = Promise.all([get('session'), settings().catch(() => ({}))]).then(([found, told]) => {
+  facts = told;
   document.body.dataset.role = found.role;
   if (!writable(facts)) document.body.dataset.catalogue = 'read-only';
   put($('who'), h('div', { class: 'clip' }, found.name || 'signed in'), h('div', { class: 'small soft' }, found.role));
@@ -47,7 +51,7 @@ const announce = async () => {
   const found = await settings();
   const said = [];
   for (const fault of found.faults || []) said.push(banner('bad', fault.path ? `Fault in ${fault.path}` : 'Fault', [fault.message, fault.hint].filter(Boolean).join(' – ')));
-  if (!writable(found) && ['integrations', 'pipelines'].includes(document.body.dataset.page)) said.push(banner('info', 'The catalogue is read-only', found.catalogue?.reason || 'Set catalog.path to a writable folder to change things here; until then the configuration file decides.'));
+  if (readOnly() && (['integrations', 'pipelines'].includes(document.body.dataset.page) || location.pathname.endsWith('/new'))) said.push(readOnly());
   if (found.waiting?.length) said.push(banner('warn', 'Some changes wait for a restart', `These sections of the configuration take effect at the next start: ${found.waiting.join(', ')}.`));
   put($('banners'), said);
 };

@@ -14,7 +14,7 @@ export const toast = (text, kind = '') => {
 };
 export const failed = (error) => {
   if (!error?.message) return;
-  const problems = (error.problems || []).map((problem) => `${problem.path ? `${problem.path}: ` : ''}${problem.message}`).join(' · ');
+  const problems = (error.problems || []).map((problem) => [`${problem.path ? `${problem.path}: ` : ''}${problem.message}`, problem.hint].filter(Boolean).join(' – ')).join(' · ');
   toast(problems || error.message, 'bad');
 };
 
@@ -80,7 +80,7 @@ export const diff = (lines) =>
 
 export const empty = (sign, title, text, ...actions) => h('div', { class: 'empty' }, icon(sign), h('h2', {}, title), text && h('p', {}, text), actions.length > 0 && h('div', { class: 'actions' }, actions));
 export const slim = (text) => h('div', { class: 'empty slim' }, h('p', {}, text));
-export const banner = (kind, title, text, ...actions) => h('div', { class: `banner ${kind}` }, icon(kind === 'bad' || kind === 'warn' ? 'warn' : kind === 'good' ? 'check' : 'info'), h('div', { class: 'grow' }, h('strong', {}, title), text && h('p', {}, text)), actions);
+export const banner = (kind, title, text, ...actions) => h('div', { class: `banner ${kind}` }, icon(kind === 'bad' || kind === 'warn' ? 'warn' : kind === 'good' ? 'check' : 'info'), h('div', { class: 'grow' }, h('strong', {}, title), text && h('p', {}, text)), actions.some(Boolean) && h('div', { class: 'actions' }, actions));
 export const broken = (error, again) => empty('warn', 'This cannot be shown', error.message, again && button('Try again', { sign: 'replay', on: again }));
 export const term = (name, ...values) => [h('dt', {}, name), h('dd', {}, values)];
 export const fact = (name, ...values) => h('div', {}, h('dt', {}, name), h('dd', {}, values));
