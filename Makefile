@@ -112,6 +112,8 @@ lock:  ## renew the lock files (needs uv)
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --group dev --group manifests -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-manifests.lock
+	uv pip compile --group pyproject.toml:image -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-image.lock
 
 clean:  ## remove the environment, caches and the demo's state
 	rm -rf $(VENV) $(COMPILED) $(MANIFESTS) .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
