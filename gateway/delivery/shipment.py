@@ -163,7 +163,11 @@ class Shipment:
                         self._route.metrics.matchable(mapped.item.get("user") or {})
                     if feed is not None and feed.follows:
                         feed.mapped(self._integration.id, sealed["event_id"], record.id, items[-1].data)
-                elif mapped.outcome is Outcome.DEAD:
+                    continue
+                if feed is not None and feed.follows:
+                    # its row would seem to wait for ever
+                    feed.mapped(self._integration.id, sealed["event_id"], record.id, b"")
+                if mapped.outcome is Outcome.DEAD:
                     dead.append(Death(record.id, mapped.reason, mapped.detail))
                 else:
                     done.append(Done(record.id, mapped.outcome, mapped.reason))

@@ -102,7 +102,7 @@ class Feed:
         return bool(self._by_event)
 
     def mapped(self, integration: str, event_id: str, record: int, item: bytes) -> None:
-        """The item of an event that is about to be posted."""
+        """The item of an event that is about to be posted; empty = it is not sent, and settled by a rule."""
         row = self._by_event.get((integration, event_id))
         if row is not None:
             row.sent, row.record = item, record
@@ -113,7 +113,7 @@ class Feed:
         row = self._by_record.get(record)
         if row is None:
             return
-        row.attempts += 1
+        row.attempts += bool(row.sent)
         row.outcome, row.reason = outcome or "retrying", reason
         row.code, row.answer, row.cure = code, answer, cure
         if outcome:

@@ -139,6 +139,10 @@ async def test_mapping_is_edited_with_a_preview_and_applies_to_what_comes(page: 
     )
     event = await stack.until_arrived("Purchase")
     assert event["properties"]["description"] == "order 7"
+    await stack.send({"type": "track", "event": "Banner Dismissed", "properties": {}})
+    await page.goto(f"{stack.admin}/live")
+    await row_of(page, "Banner Dismissed", "Unmapped")
+    await row_of(page, "Order Completed", "Delivered")
 
 
 async def test_changes_are_told_rolled_back_and_made_by_two_people(page: Page, stack: Stack) -> None:
