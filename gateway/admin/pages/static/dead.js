@@ -81,7 +81,7 @@ const line = (row) => {
   return h('tr', { on: { click: () => inspect(row) } }, h('td', {}, box), h('td', {}, h('button', { class: 'link', type: 'button' }, row.name || row.event || '(unreadable)'), row.event && row.event !== row.name && h('span', { class: 'soft' }, ` → ${row.event}`)), h('td', { class: 'wide' }, h('div', {}, label(row.reason)), h('div', { class: 'small soft' }, row.answer || row.words || '')), h('td', { class: 'mini' }, row.integration), h('td', { class: 'num mini' }, count(row.attempts)), h('td', { class: 'nowrap mini' }, time(row.died_at)));
 };
 const line2 = h('p', { class: 'small soft row' });
-const summary = () => put(line2, everything ? `All ${count(total ?? items.length)} are chosen. ` : chosen.size ? `${count(chosen.size)} chosen. ` : `${count(total ?? items.length)}${total === undefined && next ? '+' : ''} dead letters. `, !everything && chosen.size > 0 && next && button(`Choose all ${count(total)}`, { kind: 'small quiet', on: () => { everything = true; draw(); } }));
+const summary = () => put(line2, everything ? `All ${count(total ?? items.length)} are chosen. ` : chosen.size ? `${count(chosen.size)} chosen. ` : total === undefined && next ? `${count(items.length)}+ dead letters. ` : `${plural(total ?? items.length, 'dead letter')}. `, !everything && chosen.size > 0 && next && button(`Choose all ${count(total)}`, { kind: 'small quiet', on: () => { everything = true; draw(); } }));
 const draw = () => {
   actions();
   if (!items.length) {

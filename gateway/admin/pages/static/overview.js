@@ -13,6 +13,7 @@ const total = (values) => (values || []).reduce((sum, value) => sum + (value || 
 const sumOf = (value) => (typeof value === 'number' ? value : total(Object.values(value || {})));
 let span = ['15m', '1h', '24h'].includes(sessionStorage.getItem(KEPT)) ? sessionStorage.getItem(KEPT) : '1h';
 let words = {};
+let names = {}; // integration → what people call it
 
 const cells = {};
 const cell = (key, name, kind) => {
@@ -78,7 +79,7 @@ const drawFiltered = (funnel) => {
 };
 const drawLanes = (lanes) => {
   put($('lanes'), lanes?.length ? lanes.map((lane) => h('div', { class: 'lane' },
-    h('div', { class: 'row apart' }, h('a', { class: 'clip', href: `/integrations/${encodeURIComponent(lane.integration)}` }, lane.name || lane.integration), laneChip(lane.state)),
+    h('div', { class: 'row apart' }, h('a', { class: 'clip', href: `/integrations/${encodeURIComponent(lane.integration)}` }, names[lane.integration] || lane.name || lane.integration), laneChip(lane.state)),
     lane.message && h('p', { class: 'small' }, lane.code ? `${lane.code}: ` : '', lane.message),
     lane.cure && h('p', { class: 'small' }, h('strong', {}, 'What to do: '), lane.cure),
     h('p', { class: 'small soft' }, lane.test_code && `test code ${lane.test_code} · `, lane.queued ? plural(lane.queued, 'event') + ' waiting' : 'nothing waiting', lane.next_try && lane.state !== 'active' ? [' · next try ', left(lane.next_try)] : lane.last_delivered_at ? ` · last delivered ${ago(lane.last_delivered_at)}` : '')))
@@ -152,4 +153,5 @@ for (const choice of $('window').children) {
 }
 mark();
 get('catalogue').then((found) => { words = found.reasons || {}; }, () => {});
-every(5000, refresh);
+// before the first numbers, or links would change under somebody's hands
+all('integrations').then((found) => { names = Object.fromEntries(found.map((each) => [each.id, each.name])); }, () => {}).then(() => every(5000, refresh));
