@@ -178,7 +178,7 @@ class BrowserSide:
         if loudest is not None:
             extra += self._cookies(jar, visitor, pipeline, loudest, events, client)
         success = self._answer(taken, unusable, extra, single=single, gif=gif)
-        if not taken.records:
+        if not taken.waits:
             return success
         try:
             return Deferred(self._intake.put(taken), success, lambda error: answer.not_stored(error, cors))

@@ -6,7 +6,7 @@ sealed at most once and only if somebody may have it; integrations without ``use
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import orjson
 
@@ -42,6 +42,13 @@ class Taken(NamedTuple):
     """Why the last filtered event was filtered, for a log or an explanation."""
     keys: dict[int, None]
     """By which the events are recognised, should they come again; those without an event id of their own are not."""
+    under_way: "list[asyncio.Future[None]] | None"
+    """Commits of events that came again before they were durable: the sender may not be told of success before they are."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything has to become durable before the answer."""
+        return bool(self.records) or self.under_way is not None
 
 
 class Intake:
@@ -56,6 +63,8 @@ class Intake:
         self._tally: dict[tuple[str, str], int] = {}
         self._keys: list[int] = []
         self._recent = recent.Recent()
+        self._under_way: dict[int, asyncio.Future[None]] = {}
+        """Keys of events that are being made durable."""
 
     def take(  # noqa: C901, PLR0915 - the whole way of one event on one page; split, its outcomes could not be seen to be total
         self,
@@ -79,6 +88,7 @@ class Intake:
         last = _NO_REASON
         anonymous = who = ""
         feed = self._metrics.feed
+        under_way: list[asyncio.Future[None]] | None = None
         if events:
             self._metrics.received(pipeline.id, events[0].wire._value_, len(events))
         for at, event in enumerate(events):
@@ -140,7 +150,10 @@ class Intake:
                     lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
                     if event.event_id:
                         key = recent.key(lane, name, event.event_id)
-                        if key in keys or self._recent.holds(key):
+                        commit = self._under_way.get(key)
+                        if commit is not None:
+                            under_way = [*(under_way or ()), commit]
+                        if commit is not None or key in keys or self._recent.holds(key):
                             repeated = [*(repeated or ()), integration]
                             continue
                         keys[key] = None
@@ -165,7 +178,7 @@ class Intake:
                 willing = self._without(pipeline, willing, repeated)
             accepted += [(pipeline.id, integration.id) for integration in willing]
             accepted_events += 1
-        return Taken(records, accepted, accepted_events, filtered_events, rejected, last, keys)
+        return Taken(records, accepted, accepted_events, filtered_events, rejected, last, keys, under_way)
 
     def _without(self, pipeline: Pipeline, willing: list[Integration], repeated: list[Integration]) -> list[Integration]:
         """Count the repetitions. The sender is told of success all the same: what it wants to be there is there."""
@@ -176,6 +189,8 @@ class Intake:
     def put(self, taken: Taken) -> "asyncio.Future[None]":
         """Make the records durable; outcomes are counted when the commit is known. Raises SpoolUnavailable at once where it is certain."""
         spool = self.spool
+        if not taken.records and taken.under_way:
+            return _all(taken.under_way)
         try:
             if spool is None:
                 raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "the event spool is not available; the site is not affected", 10)
@@ -192,14 +207,18 @@ class Intake:
             self._tally, self._keys = tally, keys
             future.add_done_callback(lambda done: self._counted(done, tally, keys))
         self._keys += taken.keys
+        for key in taken.keys:
+            self._under_way[key] = future
         tally = self._tally
         for pair in taken.accepted:
             tally[pair] = tally.get(pair, 0) + 1
-        return future
+        return future if taken.under_way is None else _all([future, *taken.under_way])
 
     def _counted(self, future: "asyncio.Future[None]", tally: dict[tuple[str, str], int], keys: list[int]) -> None:
         if self._group is future:
             self._group = None
+        for key in keys:
+            self._under_way.pop(key, None)
         outcome, reason = Outcome.ACCEPTED, Reason.NONE
         if future.cancelled():
             outcome, reason = Outcome.REFUSED, Reason.SPOOL_UNAVAILABLE
@@ -225,6 +244,11 @@ class Intake:
         self._metrics.outcome(
             Outcome.REFUSED if reason in _COME_BACK else Outcome.REJECTED, reason, pipeline=pipeline, n=max(1, n)
         )
+
+
+def _all(commits: "list[asyncio.Future[None]]") -> "asyncio.Future[None]":
+    """Done with the last of ``commits``, failed with the first that fails."""
+    return cast("asyncio.Future[None]", asyncio.gather(*commits))
 
 
 def rejections(parsed: list[Rejection], later: list[Rejection]) -> list[Rejection]:

@@ -76,7 +76,7 @@ class ServerSide:
         self._intake.count_rejected(pipeline.id, parsed.rejected)
         taken = self._intake.take(pipeline, parsed.events, decide, _visitors(pipeline), bots_policy="allow")
         success = answer.tally(taken.accepted_events, taken.filtered_events, rejections(parsed.rejected, taken.rejected))
-        if not taken.records:
+        if not taken.waits:
             return success
         try:
             return Deferred(self._intake.put(taken), success, answer.not_stored)
@@ -113,7 +113,7 @@ class ServerSide:
             return answer.envelope(first.reason, f"Batch.{first.at}: {first.detail}", request_id)
         message = "OK" if taken.accepted_events else f"OK, but nothing was accepted: {taken.reason}"
         success = answer.envelope(Reason.NONE, message, request_id)
-        if not taken.records:
+        if not taken.waits:
             return success
         try:
             return Deferred(self._intake.put(taken), success, lambda error: answer.envelope_not_stored(error, request_id))

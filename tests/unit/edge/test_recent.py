@@ -1,6 +1,7 @@
 """What comes again within the window is recognised, memory stays what it is, and a failed commit teaches nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from gateway.edge import recent
 from gateway.edge.recent import WINDOW_S, Recent
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
+from gateway.spool.base import NewRecord
+from gateway.spool.memory import MemorySpool
 
 DAY = 86400.0
 
@@ -136,6 +139,49 @@ async def test_what_failed_to_become_durable_is_no_repetition() -> None:
     assert working is not None
     assert len(await working.lease("tt", 10, 1 << 20, 0.0)) == 1
     assert desk.fates() == {("refused", "spool_unavailable"): 1, ("accepted", ""): 1}
+
+
+class HeldCommits(MemorySpool):
+    """Commits when the test says so."""
+
+    def put(self, records: Sequence[NewRecord]) -> "asyncio.Future[None]":
+        super().put(records)
+        self.commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return self.commit
+
+
+@pytest.mark.parametrize("others", [[], [event(messageId="m-2")]])
+async def test_a_repetition_of_what_is_not_durable_yet_waits_for_it(others: list[dict[str, Any]]) -> None:
+    """As when a page ends while its request is under way, and the next page sends the same again."""
+    spool = HeldCommits()
+    desk = Desk(spool=spool)
+    first = asyncio.ensure_future(desk.post("v1/t", event()))
+    await asyncio.sleep(0)
+    commit = spool.commit
+    second = asyncio.ensure_future(desk.post("e", [event(), *others]))
+    await asyncio.sleep(0)
+    if others:
+        spool.commit.set_result(None)
+        await asyncio.sleep(0)
+    assert not second.done()
+    commit.set_result(None)
+    assert ((await first).status, (await second).json["accepted"]) == (200, 1 + len(others))
+    assert len(await desk.sealed()) == 1 + len(others)
+    assert desk.fates() == {("accepted", ""): 1 + len(others), ("deduplicated", "repeated"): 1}
+    assert (await desk.post("v1/t", event())).status == 200
+    assert desk.fates()["deduplicated", "repeated"] == 2
+
+
+async def test_a_repetition_is_not_acknowledged_if_what_it_repeats_fails() -> None:
+    spool = HeldCommits()
+    desk = Desk(spool=spool)
+    both = [asyncio.ensure_future(desk.post("v1/t", event())) for _ in range(2)]
+    await asyncio.sleep(0)
+    spool.commit.set_exception(SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "the disk failed"))
+    assert [(await each).status for each in both] == [503, 503]
+    desk.collector.spool = MemorySpool()
+    assert (await desk.post("v1/t", event())).status == 200
+    assert desk.fates()["accepted", ""] == 1
 
 
 async def test_a_cancelled_commit_teaches_nothing() -> None:
