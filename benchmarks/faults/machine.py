@@ -102,7 +102,7 @@ async def _salvaged(spool: SqliteSpool, directory: Path, everything: set[bytes])
             return Found(words, "records are missing and nobody noticed")
     elif spool.salvaged.lost != quarantined or not await asyncio.to_thread(_aside, directory):
         return Found(words, "what was lost is not counted, or not kept aside")
-    await spool.put([NewRecord("a", "", 1.0, b"after")])
+    await _put_patiently(spool, b"after")
     if await _leased_patiently(spool) != [b"after"]:
         return Found(words, "it does not work on")
     return Found(words)
