@@ -20,7 +20,8 @@ from gateway.edge.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python names it from 3.12 on
-_SLICES = 64
+_SLICES = (8, 64)
+"""In how many parts all connections are looked at: few visitors, few wake-ups of an idle process; many visitors, no part long enough to be noticed."""
 _BACKLOG = 4096
 _UNSENT_BYTES = 1 << 17
 """What the kernel takes of an answer beyond what the client's window lets it send. Without this it takes megabytes for every client
@@ -38,6 +39,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._every_s = 1.0
+        self._slices = _SLICES[0]
         self._tick: asyncio.TimerHandle | None = None
         self._waiting: list[Connected] = []
         self._share = 0
@@ -173,14 +175,16 @@ class Listener:
 
     def _sweep(self, context: Context) -> None:
         # first of all: whatever goes wrong below, patience must not end with it
-        self._tick = context.loop.call_later(self._every_s / _SLICES, self._sweep, context)
+        self._tick = context.loop.call_later(self._every_s / self._slices, self._sweep, context)
         now = context.now = context.loop.time()
         if now - self._date_at >= 0.5:
             self._date_at = now
             context.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
         if not self._waiting:
             self._waiting = list(context.connections)
-            self._share = -(-len(self._waiting) // _SLICES)
+            few, many = _SLICES
+            self._slices = max(few, min(many, len(self._waiting) // few))
+            self._share = -(-len(self._waiting) // self._slices)
             if context.upstream is not None:
                 context.upstream.sweep(now)
             self._complain(context)
