@@ -6,6 +6,7 @@ from pydantic import BaseModel, SecretStr
 
 from gateway.admin.operation import Call, Operations
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
+from gateway.errors import SpoolUnavailable
 from gateway.mapping import tiktok
 from gateway.mapping.presets import PRESETS
 from gateway.mapping.transforms import TRANSFORMS
@@ -65,6 +66,13 @@ async def catalogue(_call: Call) -> dict[str, Any]:
 async def settings(call: Call) -> dict[str, Any]:
     """Without secrets."""
     told = call.desk.about()
+    if (spool := call.desk.spool()) is not None:
+        try:
+            stats = await spool.stats()
+        except SpoolUnavailable:
+            stats = None
+        if stats is not None:
+            told["spool"] |= {"used_bytes": stats.used_bytes, "records": sum(lane.queued for lane in stats.lanes)}
     if (changes := call.desk.changes) is not None:
         told["catalogue"] |= {"writable": not changes.fault, "reason": changes.fault, "revision": changes.head.number}
     return told
