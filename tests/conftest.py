@@ -13,6 +13,7 @@ _TOOLS = {
     "browser": ("chromium", "apt-get install chromium"),
     "node": ("node", "apt-get install nodejs"),
     "nginx": ("nginx", "apt-get install nginx"),
+    "bwrap": ("bwrap", "apt-get install bubblewrap"),
 }
 _disabled: dict[str, int] = {}
 

@@ -150,7 +150,9 @@ def container(image: Path, tmp_path: Path) -> Iterator[Container]:
         (tmp_path / folder).mkdir()
     (tmp_path / "config" / "gateway.yaml").write_text(CONFIG % (edge, sandbox), encoding="utf-8")
     prefix = ["bwrap", *base(), "--ro-bind", str(image / "opt/ttgateway"), "/opt/ttgateway"]
-    prefix += ["--bind", str(tmp_path / "state"), "/var/lib/ttgateway", "--ro-bind", str(tmp_path / "config"), "/etc/ttgateway"] if Path("/etc/ttgateway").is_dir() else ["--tmpfs", "/etc", "--ro-bind", "/etc/ssl", "/etc/ssl", "--ro-bind", str(tmp_path / "config"), "/etc/ttgateway", "--bind", str(tmp_path / "state"), "/var/lib/ttgateway"]  # fmt: skip
+    # an /etc of its own, for the mount in it; of the base's the certificates remain
+    prefix += ["--tmpfs", "/etc", "--ro-bind", "/etc/ssl", "/etc/ssl", "--ro-bind", str(tmp_path / "config"), "/etc/ttgateway"]
+    prefix += ["--bind", str(tmp_path / "state"), "/var/lib/ttgateway"]
     for shell in SHELLS:
         if (where := Path("/usr/bin", shell)).exists() and not where.is_symlink():
             prefix += ["--ro-bind", "/dev/null", str(where)]

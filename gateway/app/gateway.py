@@ -212,6 +212,11 @@ class Gateway:
             return Catalogue((), (), {"pipelines", "integrations"})
 
     def _put_in_force(self, catalogue: Catalogue) -> None:
+        before = self.live.current.integrations
+        for id_, integration in catalogue.integrations.items():
+            if id_ in before and before[id_].access_token != integration.access_token:
+                self._gauges.token_changed(id_)
+                _log.info("access token changed", extra={"integration": id_, "set": bool(integration.access_token)})
         self.live.swap(catalogue)
         blind = "consent" in self._loaded.off or "cookies" in self._off_at_start
         self._collecting.swap(EMPTY if blind else catalogue)

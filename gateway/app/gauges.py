@@ -27,6 +27,7 @@ class Gauges:
         self._stats: SpoolStats | None = None
         self._problems = 0
         self._in_force_at = 0.0
+        self._tokens_changed: list[Sample] = []
         self.reload_ok = True
         self.spool: Spool | None = None
         self._answers = False
@@ -57,12 +58,24 @@ class Gauges:
             lambda: [Sample((), self._in_force_at)],
         )
         provide("test_code_active", "1 = events go to TikTok's test tab.", ("integration",), self._test_codes)
+        labels = ("integration",)
+        provide(
+            "token_changed_timestamp_seconds",
+            "When a reload brought another access token.",
+            labels,
+            lambda: list(self._tokens_changed),
+        )
         provide("edge", "Connections of the edge and what it turned away.", ("what",), self._edge)
 
     def in_force(self, problems: int) -> None:
         """A configuration with that many problems has been put in force."""
         self._problems = problems
         self._in_force_at = time.time()
+
+    def token_changed(self, integration: str) -> None:
+        """A reload brought another access token."""
+        kept = [sample for sample in self._tokens_changed if sample.labels != (integration,)]
+        self._tokens_changed = [*kept, Sample((integration,), time.time())]
 
     def records(self) -> int:
         """Records that wait, as of the last look at the spool."""

@@ -1,5 +1,6 @@
 """Dashboard and alerts ask for what a real gateway shows; what is generated from the settings is up to date."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -7,9 +8,10 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
-from whole import Whole, purchase, whole
+from whole import Whole, free_port, purchase, whole
 
 from gateway.config.reference import settings
 
@@ -96,6 +98,46 @@ def test_nginx_takes_the_example(tmp_path: Path) -> None:
         ["nginx", "-t", "-c", tmp_path / "nginx.conf", "-p", tmp_path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.nginx
+async def test_nginx_sends_the_prefix_and_nothing_else(pod: Whole, tmp_path: Path) -> None:
+    """The example as it is, but for its ports."""
+    await pod.start()
+    port = free_port()
+    text = (ROOT / "deploy/nginx/ttgateway.conf").read_text(encoding="utf-8")
+    for before, after in (("127.0.0.1:8080", f"127.0.0.1:{pod.edge}"), ("127.0.0.1:3000", f"127.0.0.1:{pod.site}"), ("listen 8000", f"listen 127.0.0.1:{port}")):  # fmt: skip
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; client_body_temp_path {tmp_path}/b; "
+        f"proxy_temp_path {tmp_path}/p; fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s; {text} }}"
+    )
+    server = await asyncio.create_subprocess_exec("nginx", "-c", tmp_path / "nginx.conf", "-p", tmp_path)
+    try:
+        edge, pod.edge = pod.edge, port
+
+        async def serves() -> bool:
+            try:
+                return (await pod.get("/page"))[0] == 200
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await pod.until(serves)
+        assert (await pod.post(purchase("through-nginx"), X_Forwarded_For="8.8.8.8"))[0] == 200
+        (event,) = await pod.until(pod.received)
+        assert event["event"]["event_id"] == "through-nginx"
+        assert event["event"]["user"].get("ip") != "8.8.8.8", "a visitor's own claim"
+        await pod.get("/other")
+        served = [
+            line for line in (await pod.metrics()).splitlines() if line.startswith("http_server_request_duration_seconds_count")
+        ]
+        assert served
+        assert all('route="collect"' in line for line in served), "the site's pages pass it by"
+        pod.edge = edge
+    finally:
+        server.terminate()
+        await server.wait()
 
 
 def test_compose_configuration_is_sound() -> None:
