@@ -154,9 +154,14 @@ class Run:
     def _request(self) -> tuple[Head, bytes]:
         chance = self._chance
         native = chance.random() < 0.2
-        document = self._bent(_NATIVE if native else _EVENT)
+        # ids of their own: what comes again goes no further than that
+        number = self.figures.requests
+        events = [{**_EVENT, "messageId": f"m-{number}-{n}"} for n in range(2)]
+        document = self._bent(
+            {**_NATIVE, "data": [{**item, "event_id": f"{number}"} for item in _NATIVE["data"]]} if native else events[0]
+        )
         if not native and chance.random() < 0.3:
-            document = {"batch": [document, self._bent(_EVENT)]}
+            document = {"batch": [document, self._bent(events[1])]}
         try:
             body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
         except orjson.JSONEncodeError:
@@ -166,7 +171,7 @@ class Run:
         query, method = "", "POST"
         if chance.random() < 0.15:
             path, method, body = "/gw/" + chance.choice(["px", "v1/pixel/t", "v1/pixel/p", "api/v2/pixel"]), "GET", b""
-            query = self._torn(f"k=k&ev=purchase&id=1&url=https%3A%2F%2Fshop.example%2F%3Fttclid%3Dx&v=9.5&cur=EUR&consent=1&p.a={_MAIL.decode()}".encode()).decode("utf-8", "replace")  # fmt: skip
+            query = self._torn(f"k=k&ev=purchase&id={number}&url=https%3A%2F%2Fshop.example%2F%3Fttclid%3Dx&v=9.5&cur=EUR&consent=1&p.a={_MAIL.decode()}".encode()).decode("utf-8", "replace")  # fmt: skip
         fields = CIMultiDict({"Host": "shop.example", "User-Agent": _AGENT})
         fields["Cookie"] = self._torn(_COOKIES.encode()).decode("utf-8", "surrogateescape")
         fields["Referer"] = self._torn(b"https://shop.example/p?ttclid=E.C.P.y&q=1").decode("utf-8", "surrogateescape")
