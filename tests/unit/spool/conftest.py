@@ -1,24 +1,42 @@
 """The implementations that the contract tests run against, and a disk that fails on demand."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
+from brokering import Broker
 
 from gateway.spool.base import NewRecord, Spool
+from gateway.spool.jetstream.spool import JetStreamSpool
 from gateway.spool.memory import MemorySpool
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One real server for all tests: each uses streams of its own name."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def on_broker(broker: Broker, tmp_path: Path) -> SpoolSettings:
+    return broker.settings(tmp_path / "spool", f"t{next(_numbers)}")
+
+
+@pytest.fixture(params=["sqlite", "memory", "jetstream"])
 async def spool(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Spool]:
     opened: Spool
     if request.param == "sqlite":
         opened = await SqliteSpool.open(SpoolSettings(path=str(tmp_path / "spool")))
+    elif request.param == "jetstream":
+        opened = await JetStreamSpool.open(request.getfixturevalue("on_broker"))
     else:
         opened = MemorySpool()
     yield opened

@@ -1,0 +1,159 @@
+"""What becomes of leased records (io): settled, postponed, buried.
+
+Law: what a record turns into is acknowledged by the broker before the record itself is; a settlement that the broker's absence interrupts is repeated until it is known to
+be whole, each part under an id that the broker counts once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from urllib.parse import quote, unquote
+
+from gateway.errors import SpoolUnavailable
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import DeadLetter, Mark, Record, Settlement
+from gateway.spool.jetstream.holding import Held, Holdings
+from gateway.spool.jetstream.names import Names, lane_of, owner_of
+from gateway.spool.jetstream.totals import Totals
+from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, sequence_of
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+_TIMEOUT_S = 3.0
+_PAUSE_S = 0.2
+_ANSWER_CHARS = 2000
+
+
+class Fates:
+    """Settlements."""
+
+    def __init__(self, wire: Wire, names: Names, holdings: Holdings, totals: Totals, open_: Callable[[], bool]) -> None:
+        self._wire = wire
+        self._names = names
+        self._holdings = holdings
+        self._totals = totals
+        self._open = open_
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See :meth:`Spool.settle`."""
+        now = time.time()
+        marks = await self._lasting(lambda: self._new_marks(settlement.marks, now)) if settlement.marks else []
+        taken: list[Held] = []
+        turned: list[Message] = []
+        tallies: list[tuple[str, Outcome, Reason]] = []
+        for id_, outcome, reason in settlement.done:
+            if (held := self._take(id_, taken)) is not None:
+                tallies.append((held.record.lane, outcome, reason))
+                if held.counted:  # somebody has told the visitor's purge about it already
+                    self._totals.add(held.record.lane, Outcome.PURGED, (held.doomed or Reason.NONE).value, -1)
+        for id_, due, _ in settlement.retry:
+            if (held := self._take(id_, taken)) is not None and not self._doomed(held, tallies):
+                turned.append(self._postponed(held, due))
+        for id_, reason, answer in settlement.dead:
+            if (held := self._take(id_, taken)) is not None and not self._doomed(held, tallies):
+                turned.append(self.letter(held.record, f"{held.stream}{held.sequence}", held.record.attempts + 1, reason, answer))
+                tallies.append((held.record.lane, Outcome.DEAD, reason))
+        if turned or marks:
+            await self._lasting(lambda: self._ask([*marks, *turned]))
+        if taken:
+            await self._lasting(lambda: self._acknowledge(taken))
+        for held in taken:
+            self._holdings.forget(held)
+        for lane, outcome, reason in tallies:
+            self._totals.add(lane, outcome, reason.value)
+
+    def _take(self, id_: int, taken: list[Held]) -> Held | None:
+        held = self._holdings.leased(id_)
+        if held is None:
+            return None
+        # It stays in its place, still kept alive, until the broker has been told; but it can be settled no second time.
+        del self._holdings.by_id[id_]
+        taken.append(held)
+        return held
+
+    def _doomed(self, held: Held, tallies: list[tuple[str, Outcome, Reason]]) -> bool:
+        if held.doomed is None:
+            return False
+        if not held.counted:
+            tallies.append((held.record.lane, Outcome.PURGED, held.doomed))
+        return True
+
+    def _postponed(self, held: Held, due: float) -> Message:
+        record = held.record
+        headers = {
+            "Nats-Msg-Id": f"{held.stream}{held.sequence}",
+            "Ttgw-At": repr(record.accepted_at),
+            "Ttgw-Due": repr(due),
+            "Ttgw-Tries": str(record.attempts + 1),
+        }
+        return Message(self._names.subject(self._names.later, record.lane, record.owner), record.payload, headers)
+
+    def letter(self, record: Record, id_: str, attempts: int, reason: Reason, answer: str) -> Message:
+        """A record as a dead letter."""
+        headers = {
+            "Nats-Msg-Id": id_,
+            "Ttgw-At": repr(record.accepted_at),
+            "Ttgw-Died": repr(time.time()),
+            "Ttgw-Tries": str(attempts),
+            "Ttgw-Reason": reason.value,
+            "Ttgw-Answer": quote(answer[:_ANSWER_CHARS]),
+        }
+        return Message(self._names.subject(self._names.dead, record.lane, record.owner), record.payload, headers)
+
+    async def _ask(self, messages: Sequence[Message]) -> None:
+        for answer in await self._wire.ask(messages, _TIMEOUT_S):
+            answer.json()
+
+    async def _acknowledge(self, taken: list[Held]) -> None:
+        # Answered acknowledgements: one that is lost unnoticed would mean a second delivery.
+        await self._wire.ask([Message(held.ack, b"+ACK") for held in taken if not held.counted], _TIMEOUT_S)
+
+    async def _lasting(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Until it succeeds; SpoolUnavailable only when the spool is closed meanwhile."""
+        while True:
+            if not self._open():
+                raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
+            try:
+                return await run()
+            except (BrokerAway, Refused) as error:
+                _log.debug("settlement waits for the broker: %s", error)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _new_marks(self, marks: Sequence[Mark], now: float) -> list[Message]:
+        """Those that last longer than what is there."""
+        wanted: dict[int, float] = {}
+        for mark in marks:
+            if mark.until >= now:
+                wanted[mark.key] = max(mark.until, wanted.get(mark.key, 0.0))
+        there = await self.marks(list(wanted))
+        return [
+            Message(f"{self._names.marks}.{key}", repr(until).encode(), {"Nats-TTL": f"{max(1, int(until - now) + 1)}s"})
+            for key, until in wanted.items()
+            if until > there.get(key, 0.0)
+        ]
+
+    async def marks(self, keys: Sequence[int]) -> dict[int, float]:
+        """Until when each is marked, as far as it is."""
+        if not keys:
+            return {}
+        found = await self._wire.read(self._names.marks, [{"last_by_subj": f"{self._names.marks}.{key}"} for key in keys])
+        return {key: float(answer.data) for key, answer in zip(keys, found, strict=True) if answer is not None and answer.data}
+
+
+def letter_of(answer: Answer) -> DeadLetter:
+    """A stored dead letter."""
+    headers = answer.headers
+    subject = headers["Nats-Subject"]
+    return DeadLetter(
+        id=sequence_of(answer),
+        lane=lane_of(subject),
+        owner=owner_of(subject),
+        accepted_at=float(headers.get("Ttgw-At", 0)),
+        died_at=float(headers.get("Ttgw-Died", 0)),
+        attempts=int(headers.get("Ttgw-Tries", 0)),
+        reason=headers.get("Ttgw-Reason", ""),
+        answer=unquote(headers.get("Ttgw-Answer", "")),
+        payload=answer.data,
+    )

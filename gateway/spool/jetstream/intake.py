@@ -1,0 +1,253 @@
+"""Making records durable (io): on the broker, or below ``path`` while it is away.
+
+Law: the future of a put resolves when one of the two has all of its records. A record has one id, whichever way it goes, so that what both have got is kept once.
+While the breaker is open nobody waits for the broker; it closes when everything kept here has been forwarded.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+
+from gateway.errors import SpoolUnavailable
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import Done, NewRecord, Record, Settlement, Spool
+from gateway.spool.jetstream.gate import Gate
+from gateway.spool.jetstream.holding import Holdings
+from gateway.spool.jetstream.names import Names
+from gateway.spool.jetstream.streams import ensure_lane, prepare
+from gateway.spool.jetstream.totals import Totals
+from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire
+from gateway.spool.settings import SpoolSettings
+from gateway.spool.writer import CommitFuture
+from gateway.telemetry import tasks
+
+_log = logging.getLogger(__name__)
+_ID_BYTES = 32
+_FORWARD_RECORDS = 256
+_FORWARD_BYTES = 4 << 20
+_FORWARD_TIMEOUT_S = 3.0
+_LOOK_S = 0.25
+_HEADROOM_BYTES = 4096
+_FULL = frozenset({10077, 10047, 10023, 10028})
+"""The stream or the account has no room: its sender is told to come back, for the other store is bounded for the same reason."""
+
+
+class Group:
+    """The records of one turn of the loop."""
+
+    __slots__ = ("future", "records")
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.future = future
+        self.records: list[NewRecord] = []
+
+
+class Intake:
+    """Where records come in."""
+
+    def __init__(
+        self, wire: Wire, names: Names, settings: SpoolSettings, local: Spool, totals: Totals, gate: Gate, holdings: Holdings
+    ) -> None:
+        self._wire = wire
+        self._names = names
+        self._settings = settings
+        self._local = local
+        self._totals = totals
+        self._gate = gate
+        self._holdings = holdings
+        self._loop = asyncio.get_running_loop()
+        self._run = secrets.token_hex(8)
+        self._numbers = count()
+        self._group: Group | None = None
+        self._storing: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._forwarder: asyncio.Task[None] | None = None
+        self._ready = False
+        self._said = ""
+        self.away = True
+        """The breaker: nobody waits for the broker."""
+        self.on_back: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin forwarding."""
+        self._forwarder = tasks.keep(self._forward, "forward to broker")
+
+    def changed(self) -> None:
+        """The connection was had or lost: what exists over there is looked at anew."""
+        self._ready = False
+        if not self._wire.connected:
+            self.open_breaker("not connected")
+        for lane in self._holdings.numbers:
+            lane.known = False
+        self._wake.set()
+
+    def open_breaker(self, why: str) -> None:
+        """Keep records here from now on."""
+        self._ready = False
+        if not self.away:
+            self.away = True
+            _log.warning("the broker is away; events are kept on this disk and forwarded later", extra={"problem": why})
+        self._wake.set()
+
+    # --- put
+
+    def put(self, records: Sequence[NewRecord]) -> asyncio.Future[None]:
+        """See :meth:`Spool.put`."""
+        most = self._wire.max_payload_bytes - _HEADROOM_BYTES
+        if any(len(record.payload) > most for record in records):
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "the record is larger than the broker's max_payload")
+        group = self._group
+        if group is None:
+            group = self._group = Group(CommitFuture(loop=self._loop))
+            # At the end of this turn of the loop: every request that is ready now joins the group.
+            self._loop.call_soon(self._commit, group)
+        group.records += records
+        return group.future
+
+    def _commit(self, group: Group) -> None:
+        self._group = None
+        if not group.records:
+            group.future.set_result(None)
+            return
+        task = tasks.spawn(self._store(group), "store")
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def _store(self, group: Group) -> None:
+        try:
+            async with self._gate.shared():
+                named = [(f"{self._run}{next(self._numbers):016x}", record) for record in group.records]
+                if self.away or not await self._publish(named, self._settings.publish_timeout):
+                    await self._local.put([record._replace(payload=id_.encode() + record.payload) for id_, record in named])
+                    self._wake.set()
+                for lane, n in Counter(record.lane for record in group.records).items():
+                    self._totals.add(lane, Outcome.ACCEPTED, "", n)
+        except SpoolUnavailable as error:
+            if not group.future.done():
+                group.future.set_exception(error)
+                group.future.exception()
+        except BaseException:
+            if not group.future.done():
+                group.future.set_exception(SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "ended"))
+                group.future.exception()
+            raise
+        else:
+            if not group.future.done():
+                group.future.set_result(None)
+
+    async def _publish(self, named: list[tuple[str, NewRecord]], timeout_s: float) -> bool:
+        """False: the broker is away, and may have some of them. SpoolUnavailable: it has no room and keeps none of them."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for lane in {record.lane for _, record in named}:
+                    await self.ensure(lane)
+                answers = await self._wire.ask([self._message(id_, record) for id_, record in named], timeout_s)
+        except (BrokerAway, Refused, TimeoutError) as error:
+            self.open_breaker(str(error) or "no answer in time")
+            return False
+        refusals = [refused for answer in answers if (refused := _refusal(answer)) is not None]
+        if not refusals:
+            return True
+        if any(refused.code not in _FULL for refused in refusals):
+            self.open_breaker(str(refusals[0]))
+            return False
+        await self._take_back(answers)
+        raise SpoolUnavailable(Reason.SPOOL_FULL, "the broker's stream has reached max_bytes", 30)
+
+    async def _take_back(self, answers: list[Answer]) -> None:
+        """Its sender is told that nothing was kept, so nothing must be."""
+        for answer in answers:
+            if _refusal(answer) is None and not (stored := answer.json()).get("duplicate"):
+                with suppress(BrokerAway, Refused):
+                    await self._wire.api(f"STREAM.MSG.DELETE.{self._names.queue}", {"seq": stored["seq"], "no_erase": True})
+
+    def _message(self, id_: str, record: NewRecord) -> Message:
+        subject = self._names.subject(self._names.queue, record.lane, record.owner)
+        return Message(subject, record.payload, {"Nats-Msg-Id": id_, "Ttgw-At": repr(record.accepted_at)})
+
+    async def ensure(self, lane: str) -> None:
+        """The lane's consumers exist."""
+        holding = self._holdings.lane(lane)
+        if not holding.known:
+            await ensure_lane(self._wire, self._names, self._settings, lane)
+            holding.known = True
+
+    # --- forwarding
+
+    async def make_ready(self) -> None:
+        """Connected, and the streams are as they have to be."""
+        await prepare(self._wire, self._names, self._settings)
+        self._ready = True
+
+    async def _forward(self) -> None:
+        while True:
+            self._wake.clear()
+            if self.away or await self._local.lanes():
+                await self._try_forward()
+            if self._wake.is_set() and not self.away:
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self.away else 5.0):
+                    await self._wake.wait()
+            if self.away:
+                await asyncio.sleep(_LOOK_S)
+
+    async def _try_forward(self) -> None:
+        try:
+            if not self._wire.connected:
+                return
+            if not self._ready:
+                await self.make_ready()
+            while lanes := await self._local.lanes():
+                for lane in lanes:
+                    await self._forward_lane(lane)
+        except (BrokerAway, Refused, SpoolUnavailable) as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                _log.warning("cannot forward to the broker; it is tried again", extra={"problem": self._said})
+            return
+        self._said = ""
+        if self.away:
+            self.away = False
+            _log.info("the broker is in use")
+            self.on_back()
+
+    async def _forward_lane(self, lane: str) -> None:
+        async with self._gate.shared():
+            records = await self._local.lease(lane, _FORWARD_RECORDS, _FORWARD_BYTES, 0.0)
+            if not records:
+                raise BrokerAway("records are in other hands")
+            try:
+                await self.ensure(lane)
+                messages = [self._message(*_unwrapped(record)) for record in records]
+                for answer in await self._wire.ask(messages, _FORWARD_TIMEOUT_S):
+                    answer.json()
+            except BaseException:
+                await self._local.release([record.id for record in records])
+                raise
+            await self._local.settle(Settlement(done=[Done(record.id, Outcome.DELIVERED) for record in records]))
+
+    async def close(self) -> None:
+        """Finish what runs."""
+        if self._group is not None:
+            self._commit(self._group)
+        if self._storing:
+            await asyncio.wait(self._storing)
+        await tasks.cancel(self._forwarder)
+
+
+def _unwrapped(record: Record) -> tuple[str, NewRecord]:
+    id_, payload = record.payload[:_ID_BYTES].decode("ascii", "replace"), record.payload[_ID_BYTES:]
+    return id_, NewRecord(record.lane, record.owner, record.accepted_at, payload)
+
+
+def _refusal(answer: Answer) -> Refused | None:
+    try:
+        answer.json()
+    except Refused as refused:
+        return refused
+    return None

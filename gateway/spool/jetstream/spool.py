@@ -1,0 +1,543 @@
+"""The spool on NATS JetStream (io): one queue that many pods fill and empty.
+
+Law: the broker decides who has a record; this process knows only what it holds. An event is accepted when the broker has it, or this disk while the broker is away. Each
+step that a killed process leaves half done ends in a second delivery with the same event_id, never in a loss.
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.errors import SpoolUnavailable
+from gateway.outcome import Outcome, Reason
+from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Retry, Settlement, Spool, SpoolStats
+from gateway.spool.jetstream.fates import Fates, letter_of
+from gateway.spool.jetstream.fetching import Fetching
+from gateway.spool.jetstream.gate import Gate
+from gateway.spool.jetstream.holding import Held, Holdings
+from gateway.spool.jetstream.intake import Intake
+from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of, token
+from gateway.spool.jetstream.streams import check_version
+from gateway.spool.jetstream.totals import Totals
+from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, sequence_of
+from gateway.spool.settings import SpoolSettings
+from gateway.spool.sqlite import SqliteSpool
+from gateway.telemetry import tasks
+from gateway.telemetry.metrics import Metrics, Sample
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 0.5
+"""A look at the figures holds puts up: no longer than this, else the last figures are given."""
+_PAY_S = 0.1
+_TIMEOUT_S = 3.0
+_EVERYTHING = 1 << 40
+_SCAN = 2048
+_EXPIRE_S = 60.0
+_FULL_SHARE = 0.98
+
+
+class JetStreamSpool:
+    """Implements :class:`gateway.spool.base.Spool`. Made by :meth:`open`; used from one event loop."""
+
+    def __init__(self, settings: SpoolSettings, local: Spool, wire: Wire, metrics: Metrics | None) -> None:
+        self._settings = settings
+        self._local = local
+        self._wire = wire
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._names = Names(settings.stream)
+        self._holdings = Holdings()
+        self._gate = Gate()
+        self._totals = Totals(wire, self._names)
+        self._intake = Intake(wire, self._names, settings, local, self._totals, self._gate, self._holdings)
+        self._intake.on_back = self._back
+        self._fetching = Fetching(wire, self._names, self._holdings, settings.ack_wait)
+        self._fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
+        self._fates = Fates(wire, self._names, self._holdings, self._totals, lambda: not self._closed)
+        self._letters_lock = asyncio.Lock()
+        self._closed = False
+        self._last = SpoolStats([], 0, settings.max_bytes, writable=True)
+        self._local_records = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def open(cls, settings: SpoolSettings, *, metrics: Metrics | None = None) -> "JetStreamSpool":
+        """Connect, or go on without the broker until it is there. SpoolUnavailable if it is there and unfit, SpoolLocked and its like if ``path`` cannot be used."""
+        local = await SqliteSpool.open(settings.model_copy(update={"path": str(Path(settings.path) / "forward")}))
+        spool: JetStreamSpool | None = None
+
+        def changed() -> None:
+            if spool is not None:
+                spool._changed()
+
+        wire = Wire(_options(settings), changed)
+        spool = cls(settings, local, wire, metrics)
+        try:
+            with suppress(BrokerAway):
+                await spool._connect()
+                spool._intake.away = bool(await local.lanes())
+        except BaseException:
+            spool._closed = True
+            await wire.close()
+            await local.close()
+            raise
+        if not wire.connected:
+            _log.warning(
+                "the broker is away; events are kept on this disk and forwarded later", extra={"broker": settings.stream}
+            )
+            spool._tasks.append(tasks.keep(spool._connect_later, "connect to broker"))
+        spool._intake.start()
+        spool._tasks += [
+            tasks.keep(spool._fetching.tend, "tend leases"),
+            tasks.keep(spool._pay, "count fates"),
+            tasks.keep(spool._expire, "expire dead letters"),
+        ]
+        spool._provide()
+        return spool
+
+    async def _connect(self) -> None:
+        await self._wire.connect()
+        check_version(self._wire.version)
+        await self._intake.make_ready()
+        await self._wire.listen(self._names.control, self._told)
+
+    async def _connect_later(self) -> None:
+        while True:
+            try:
+                await self._connect()
+            except (BrokerAway, SpoolUnavailable) as error:
+                _log.debug("broker: %s", error)
+                await self._wire.close()
+                await asyncio.sleep(1.0)
+            else:
+                self._changed()
+                return
+
+    def _changed(self) -> None:
+        if self._closed:
+            return
+        self._intake.changed()
+        self._fetching.lost()
+
+    def _back(self) -> None:
+        for lane in self._holdings.numbers:
+            lane.changed.set()
+
+    # --- put, lease, settle, release
+
+    def put(self, records: Sequence[NewRecord]) -> asyncio.Future[None]:
+        """See :meth:`Spool.put`."""
+        self._check_open()
+        return self._intake.put(records)
+
+    async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
+        """See :meth:`Spool.lease`."""
+        deadline = self._loop.time() + wait_s
+        holding = self._holdings.lane(lane)
+        while True:
+            self._check_open()
+            try:
+                await self._intake.ensure(lane)
+                if len(holding.ready) < max_records:
+                    await self._fetching.gather(holding, max_records)
+                self._check_open()
+                if taken := holding.take(max_records, max_bytes):
+                    return [held.record for held in taken]
+                now = self._loop.time()
+                if now >= deadline:
+                    return []
+                await self._fetching.expect(holding, max_records, deadline - now)
+            except (BrokerAway, Refused):
+                holding.known = False
+                if self._loop.time() >= deadline:
+                    return []
+                await self._sleep(holding.changed, min(deadline, self._loop.time() + 0.2))
+                continue
+            if holding.ready:
+                continue
+            await self._sleep(holding.changed, min(deadline, self._loop.time() + 5.0))
+
+    async def _sleep(self, event: asyncio.Event, until: float) -> None:
+        event.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await event.wait()
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See :meth:`Spool.settle`."""
+        self._check_open()
+        async with self._gate.shared():
+            await self._fates.settle(settlement)
+
+    async def marked(self, keys: Sequence[int]) -> set[int]:
+        """See :meth:`Spool.marked`."""
+        self._check_open()
+        now = time.time()
+        with _translated():
+            return {key for key, until in (await self._fates.marks(list(keys))).items() if until >= now}
+
+    async def release(self, ids: Sequence[int]) -> None:
+        """See :meth:`Spool.release`. They stay in this process's hands for a moment, then go to whoever asks."""
+        self._check_open()
+        doomed: list[Record] = []
+        for id_ in ids:
+            held = self._holdings.leased(id_)
+            if held is None:
+                continue
+            if held.doomed is not None:
+                doomed.append(held.record)
+                continue
+            held.since = self._loop.time()
+            self._holdings.lane(held.record.lane).put_back(held)
+        if doomed:
+            # Its purge was waiting for this.
+            await self.settle(Settlement(retry=[Retry(record.id, 0.0, Reason.NONE) for record in doomed]))
+
+    # --- purge, erase
+
+    async def purge(self, owner: str, reason: Reason) -> int:
+        """See :meth:`Spool.purge`."""
+        self._check_open()
+        if not owner:
+            return 0
+        async with self._gate.shared():
+            purged = await self._counted_locally(self._local.purge(owner, reason))
+            with _translated():
+                for stream in (self._names.queue, self._names.later):
+                    purged += await self._purge_stream(stream, owner, reason)
+                letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
+                return purged + await self._remove_letters(letters, Outcome.PURGED, reason)
+
+    async def _purge_stream(self, stream: str, owner: str, reason: Reason) -> int:
+        subject = f"{stream}.*.*.{token(owner)}"
+        last = (await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"]
+        told = {"stream": stream, "owner": owner, "up_to": last, "reason": reason.value}
+        dropped = self._doom_owner(stream, owner, last, reason, counted=False)
+        await self._wire.send(Message(self._names.control, orjson.dumps(told)))
+        # One by one: the broker's own purge would take what is leased from under its deliverer, and could not say how much that was.
+        purged = sum([await self._remove_one(stream, message, reason) async for message in self._all(stream, subject)])
+        await self._let_go(dropped)
+        return purged
+
+    async def _let_go(self, dropped: Sequence[Held]) -> None:
+        """The broker counts what it has handed out as waiting, though its message has been removed, until it is told."""
+        for answer in await self._wire.ask([Message(held.ack, b"+ACK") for held in dropped], _TIMEOUT_S):
+            answer.json()
+
+    async def _remove_one(self, stream: str, message: Answer, reason: Reason) -> bool:
+        """False if it is leased here, or had gone already."""
+        sequence = sequence_of(message)
+        held = self._holdings.by_place.get((stream, sequence))
+        if held is not None and self._doom(held, reason, counted=False):
+            return False
+        removed = await self._delete(stream, sequence)
+        if held is not None:
+            await self._let_go([held])
+        if not removed:
+            return False
+        self._totals.add(lane_of(message.headers["Nats-Subject"]), Outcome.PURGED, reason.value)
+        return True
+
+    async def _withdrawn(self, stream: str, sequence: int, lane: str, reason: Reason) -> None:
+        """It was in the hands of a deliverer that has ended, or on its way here while it was being purged."""
+        with suppress(BrokerAway):
+            async with self._gate.shared():
+                if await self._delete(stream, sequence):
+                    self._totals.add(lane, Outcome.PURGED, reason.value)
+
+    def _told(self, words: bytes) -> None:
+        """An owner's records are nobody's any more: here or, said by another pod, there."""
+        try:
+            told = orjson.loads(words)
+            stream, owner, up_to, reason = told["stream"], str(told["owner"]), int(told["up_to"]), Reason(told["reason"])
+        except (ValueError, KeyError, TypeError):
+            _log.warning("a message on the control subject cannot be read")
+            return
+        dropped = self._doom_owner(stream, owner, up_to, reason, counted=True)
+        tasks.spawn(self._wire.send(*(Message(held.ack, b"+ACK") for held in dropped)), "purge")
+
+    def _doom_owner(self, stream: str, owner: str, up_to: int, reason: Reason, *, counted: bool) -> list[Held]:
+        """Those that nobody had leased."""
+        self._fetching.withdraw(stream, owner, up_to, reason)
+        return [
+            held
+            for held in list(self._holdings.by_place.values())
+            if held.stream == stream
+            and held.record.owner == owner
+            and held.sequence <= up_to
+            and not self._doom(held, reason, counted=counted)
+        ]
+
+    def _doom(self, held: Held, reason: Reason, *, counted: bool) -> bool:
+        """True: it is leased, and purged when it comes back; else it is handed to nobody."""
+        if not held.leased:
+            self._holdings.forget(held)
+        elif held.doomed is None:
+            held.doomed, held.counted = reason, counted
+        return held.leased
+
+    async def erase(self, needle: bytes, reason: Reason) -> int:
+        """See :meth:`Spool.erase`."""
+        self._check_open()
+        if not needle:
+            return 0
+        async with self._gate.shared():
+            erased = await self._counted_locally(self._local.erase(needle, reason))
+            with _translated():
+                for stream in (self._names.queue, self._names.later):
+                    async for message in self._all(stream, f"{stream}.>"):
+                        if needle in message.data and await self._remove_one(stream, message, reason):
+                            erased += 1
+                letters = [each async for each in self._all(self._names.dead, f"{self._names.dead}.>") if needle in each.data]
+                return erased + await self._remove_letters(letters, Outcome.PURGED, reason)
+
+    async def _counted_locally(self, removal: Any) -> int:
+        before = (await self._local.stats()).totals
+        removed = int(await removal)
+        for key, n in (await self._local.stats()).totals.items() if removed else ():
+            if key[1] == Outcome.PURGED.value:
+                self._totals.add(key[0], Outcome.PURGED, key[2], n - before.get(key, 0))
+        return removed
+
+    async def _all(self, stream: str, subject: str) -> AsyncIterator[Answer]:
+        after = 0
+        while page := await self._wire.scan(stream, subject, after, _SCAN):
+            for message in page:
+                yield message
+            after = sequence_of(page[-1])
+
+    async def _delete(self, stream: str, sequence: int) -> bool:
+        """False if it had gone already."""
+        try:
+            await self._wire.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+        except Refused:
+            return False
+        return True
+
+    # --- what there is
+
+    async def stats(self) -> SpoolStats:
+        """See :meth:`Spool.stats`. The figures of all pods together; while the broker does not answer, the last ones."""
+        self._check_open()
+        local = await self._local.stats()
+        try:
+            async with asyncio.timeout(_LOOK_S), self._gate.alone():
+                local = await self._local.stats()
+                self._last = await self._look(local)
+        except (BrokerAway, Refused, TimeoutError) as error:
+            _log.debug("figures: %s", error)
+        self._local_records = sum(lane.queued for lane in local.lanes)
+        writable = local.writable if self._intake.away else self._last.used_bytes < _FULL_SHARE * self._settings.max_bytes
+        return replace(self._last, writable=writable)
+
+    async def _look(self, local: SpoolStats) -> SpoolStats:
+        await self._totals.pay(_LOOK_S)
+        found: dict[str, LaneStats] = {lane.lane: replace(lane, leased=0, dead=0) for lane in local.lanes}
+        used_bytes = 0
+        for stream in (self._names.queue, self._names.later):
+            for each in await self._consumers(stream):
+                lane = lane_of(each["config"]["filter_subject"])
+                n = each["num_pending"] + each["num_ack_pending"]
+                if not n:
+                    continue
+                stats = found.setdefault(lane, LaneStats(lane, 0, 0, 0, 0.0))
+                stats.queued += n
+                # What waits for its time is out at the broker too, in nobody's hands.
+                mine = sum(h.leased and h.stream == stream and h.record.lane == lane for h in self._holdings.by_id.values())
+                idle = sum(not h.leased and h.stream == stream and h.record.lane == lane for h in self._holdings.by_id.values())
+                stats.leased += mine if stream == self._names.later else max(mine, each["num_ack_pending"] - idle)
+                for first in await self._wire.scan(stream, each["config"]["filter_subject"], each["ack_floor"]["stream_seq"], 1):
+                    at = float(first.headers.get("Ttgw-At", 0))
+                    stats.oldest_accepted_at = min(stats.oldest_accepted_at or at, at)
+            used_bytes += (await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["bytes"]
+        state = (await self._wire.api(f"STREAM.INFO.{self._names.dead}", {"subjects_filter": ">"}))["state"]
+        for subject, n in (state.get("subjects") or {}).items():
+            lane = lane_of(subject)
+            found.setdefault(lane, LaneStats(lane, 0, 0, 0, 0.0)).dead += n
+        return SpoolStats(
+            lanes=[found[lane] for lane in sorted(found)],
+            used_bytes=used_bytes + state["bytes"],
+            max_bytes=self._settings.max_bytes,
+            writable=True,
+            totals=await self._totals.read(),
+        )
+
+    async def _consumers(self, stream: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._wire.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+            found += page["consumers"] or []
+            if len(found) >= page["total"] or not page["consumers"]:
+                return [each for each in found if each["name"].startswith("lane~")]
+
+    async def lanes(self) -> list[str]:
+        """See :meth:`Spool.lanes`."""
+        self._check_open()
+        found = set(await self._local.lanes())
+        with suppress(BrokerAway, Refused):
+            for stream in (self._names.queue, self._names.later):
+                for each in await self._consumers(stream):
+                    if each["num_pending"] + each["num_ack_pending"]:
+                        found.add(lane_of(each["config"]["filter_subject"]))
+        return sorted(found)
+
+    # --- dead letters
+
+    async def dead_list(self, lane: str | None, after: int, limit: int) -> list[DeadLetter]:
+        """See :meth:`Spool.dead_list`."""
+        self._check_open()
+        subject = f"{self._names.dead}.>" if lane is None else f"{self._names.dead}.{lane_tokens(lane)}.*"
+        with _translated():
+            return [letter_of(each) for each in await self._wire.scan(self._names.dead, subject, max(0, after), limit)]
+
+    async def dead_replay(self, ids: Sequence[int]) -> int:
+        """See :meth:`Spool.dead_replay`."""
+        self._check_open()
+        async with self._gate.shared(), self._letters_lock:
+            with _translated():
+                replayed = 0
+                for message in await self._letters(ids):
+                    letter = letter_of(message)
+                    await self._intake.ensure(letter.lane)
+                    subject = self._names.subject(self._names.queue, letter.lane, letter.owner)
+                    # Its own id again would be swallowed: the broker remembers one even after its record has been delivered.
+                    headers = {"Nats-Msg-Id": f"replay-{letter.id}-{letter.died_at!r}", "Ttgw-At": repr(time.time())}
+                    (answer,) = await self._wire.ask([Message(subject, letter.payload, headers)], _TIMEOUT_S)
+                    stored = answer.json()
+                    if await self._delete(self._names.dead, letter.id):
+                        self._totals.add(letter.lane, Outcome.DEAD, letter.reason, -1)
+                        replayed += 1
+                    elif not stored.get("duplicate"):
+                        await self._delete(self._names.queue, stored["seq"])  # another pod's operator was quicker
+                return replayed
+
+    async def dead_drop(self, ids: Sequence[int]) -> int:
+        """See :meth:`Spool.dead_drop`."""
+        self._check_open()
+        async with self._gate.shared(), self._letters_lock:
+            with _translated():
+                return await self._remove_letters(await self._letters(ids), Outcome.DROPPED, Reason.OPERATOR)
+
+    async def _letters(self, ids: Sequence[int]) -> list[Answer]:
+        if not ids:
+            return []
+        found = await self._wire.read(self._names.dead, [{"seq": id_} for id_ in sorted({id_ for id_ in ids if id_ > 0})])
+        return [each for each in found if each is not None]
+
+    async def _remove_letters(self, letters: Sequence[Answer], outcome: Outcome, reason: Reason) -> int:
+        removed: Counter[str] = Counter()
+        for message in letters:
+            letter = letter_of(message)
+            if await self._delete(self._names.dead, letter.id):
+                self._totals.add(letter.lane, Outcome.DEAD, letter.reason, -1)
+                self._totals.add(letter.lane, outcome, reason.value)
+                removed[letter.lane] += 1
+        return removed.total()
+
+    async def bury_lane(self, lane: str, reason: Reason) -> int:
+        """See :meth:`Spool.bury_lane`."""
+        self._check_open()
+        buried = 0
+        async with self._gate.shared():
+            with _translated():
+                for stream in (self._names.queue, self._names.later):
+                    async for message in self._all(stream, f"{stream}.{lane_tokens(lane)}.*"):
+                        buried += await self._bury_one(stream, message, lane, reason)
+        return buried
+
+    async def _bury_one(self, stream: str, message: Answer, lane: str, reason: Reason) -> int:
+        sequence, headers = sequence_of(message), message.headers
+        held = self._holdings.by_place.get((stream, sequence))
+        if held is not None and held.leased:
+            return 0
+        accepted_at, tries = float(headers.get("Ttgw-At", 0)), int(headers.get("Ttgw-Tries", 0))
+        record = Record(0, lane, owner_of(headers["Nats-Subject"]), accepted_at, message.data, tries)
+        (answer,) = await self._wire.ask([self._fates.letter(record, f"{stream}{sequence}", tries, reason, "")], _TIMEOUT_S)
+        answer.json()
+        removed = await self._delete(stream, sequence)
+        if held is not None:
+            self._holdings.forget(held)
+            await self._let_go([held])
+        if not removed:
+            return 0
+        self._totals.add(lane, Outcome.DEAD, reason.value)
+        return 1
+
+    # --- upkeep
+
+    async def _pay(self) -> None:
+        while True:
+            await asyncio.sleep(_PAY_S)
+            if self._totals.owing and not self._intake.away:
+                with suppress(BrokerAway, Refused, TimeoutError):
+                    async with asyncio.timeout(_TIMEOUT_S), self._gate.shared():
+                        await self._totals.pay(_TIMEOUT_S)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRE_S)
+            limit = time.time() - self._settings.dead_max_age
+            with suppress(BrokerAway, Refused):
+                while letters := [
+                    each
+                    for each in await self._wire.scan(self._names.dead, f"{self._names.dead}.>", 0, _SCAN)
+                    if float(each.headers.get("Ttgw-Died", 0)) < limit
+                ]:
+                    async with self._gate.shared():
+                        await self._remove_letters(letters, Outcome.EXPIRED, Reason.TOO_OLD)
+
+    def _provide(self) -> None:
+        if self._metrics is not None:
+            one = self._metrics.provide
+            one("spool_broker_away", "1 = the broker is away and events are kept on this disk.", (),
+                lambda: [Sample((), int(self._intake.away))])  # fmt: skip
+            one("spool_local_records", "Records kept on this disk, to be forwarded to the broker.", (),
+                lambda: [Sample((), self._local_records)])  # fmt: skip
+
+    async def close(self) -> None:
+        """See :meth:`Spool.close`. What is in hand goes back to the broker at once."""
+        if self._closed:
+            return
+        self._closed = True
+        for lane in self._holdings.numbers:
+            lane.changed.set()
+        await self._intake.close()
+        await tasks.cancel(*self._tasks)
+        if self._wire.connected:
+            await self._fetching.give_back()
+            with suppress(BrokerAway, Refused, TimeoutError):
+                async with asyncio.timeout(_TIMEOUT_S), self._gate.alone():
+                    await self._totals.pay(_TIMEOUT_S)
+        await self._wire.close()
+        await self._local.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
+
+
+def _options(settings: SpoolSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {"servers": [each.strip() for each in settings.url.split(",") if each.strip()], "name": "ttgateway"}
+    if settings.credentials:
+        options["user_credentials"] = settings.credentials
+    if settings.tls_ca:
+        options["tls"] = ssl.create_default_context(cafile=settings.tls_ca)
+    return options
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the caller of a spool may see."""
+    try:
+        yield
+    except (BrokerAway, Refused) as error:
+        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"the broker: {error}") from None

