@@ -33,7 +33,7 @@ from gateway.errors import GatewayError, SpoolTooNew, SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Reason
 from gateway.spool.base import Spool
-from gateway.spool.sqlite import SqliteSpool
+from gateway.spool.engine import open_spool
 from gateway.telemetry import ops, tasks
 from gateway.telemetry.metrics import Metrics
 
@@ -245,7 +245,7 @@ class Gateway:
         pause = 0.0
         while True:
             try:
-                spool = await SqliteSpool.open(self._settings.spool, metrics=self.metrics)
+                spool = await open_spool(self._settings.spool, metrics=self.metrics)
                 break
             except GatewayError as error:
                 if str(error) != said:

@@ -24,7 +24,7 @@ from gateway.config.load import Loaded, load
 from gateway.edge.settings import parse_listen
 from gateway.errors import GatewayError, SpoolLocked
 from gateway.settings import SecretStr
-from gateway.spool.sqlite import SqliteSpool
+from gateway.spool.engine import open_spool
 from gateway.telemetry.metrics import Metrics
 
 _LOOK_S = 2.0
@@ -102,7 +102,7 @@ async def _running(loaded: Loaded) -> AsyncIterator[Api | None]:
 async def _own(loaded: Loaded) -> AsyncIterator[Api]:
     metrics = Metrics()
     try:
-        spool = await SqliteSpool.open(loaded.settings.spool, metrics=metrics)
+        spool = await open_spool(loaded.settings.spool, metrics=metrics)
     except SpoolLocked as error:
         raise click.ClickException(
             f"{error}: a gateway runs on this spool. Give it an admin section with an editor's token, and this command works through it."

@@ -107,15 +107,18 @@ class JetStreamSpool:
     async def _connect(self) -> None:
         await self._wire.connect()
         check_version(self._wire.version)
-        await self._intake.make_ready()
         await self._wire.listen(self._names.control, self._told)
+        await self._intake.make_ready()
 
     async def _connect_later(self) -> None:
+        said = ""
         while True:
             try:
                 await self._connect()
             except (BrokerAway, SpoolUnavailable) as error:
-                _log.debug("broker: %s", error)
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("the broker cannot be used yet", extra={"problem": said})
                 await self._wire.close()
                 await asyncio.sleep(1.0)
             else:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple
 
-import nats
+import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _API = "$JS.API."
 _PAGE = 512
 _RECONNECT_S = 0.25
-_CONNECT_S = 2.0
+_CONNECT_S = 1.5
 
 
 class BrokerAway(GatewayError):
@@ -112,13 +112,25 @@ class Wire:
         async def failed(error: Exception) -> None:
             _log.debug("broker: %s", error)
 
+        nc = Client()
         try:
-            nc = await nats.connect(
-                max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_S, connect_timeout=_CONNECT_S, ping_interval=5,
-                max_outstanding_pings=2, disconnected_cb=lost, reconnected_cb=had, error_cb=failed, **self._options, allow_reconnect=True,
-            )  # fmt: skip
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise BrokerAway(f"cannot connect: {str(error) or type(error).__name__}") from None
+            # Without a limit of ours, it would go on trying until the broker is there.
+            async with asyncio.timeout(_CONNECT_S):
+                await nc.connect(
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RECONNECT_S,
+                    connect_timeout=1,
+                    ping_interval=5,
+                    max_outstanding_pings=2,
+                    disconnected_cb=lost,
+                    reconnected_cb=had,
+                    error_cb=failed,
+                    **self._options,
+                )
+        except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+            with suppress(nats.errors.Error, OSError):
+                await nc.close()
+            raise BrokerAway(f"cannot connect: {str(error) or 'no answer'}") from None
         self._inbox = nc.new_inbox()
         await nc.subscribe(self._inbox + ".>", cb=self._arrived)
         self._nc = nc
