@@ -118,14 +118,13 @@ class Wire:
             async with asyncio.timeout(_CONNECT_S):
                 await nc.connect(
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RECONNECT_S,
                     connect_timeout=1,
                     ping_interval=5,
                     max_outstanding_pings=2,
                     disconnected_cb=lost,
                     reconnected_cb=had,
                     error_cb=failed,
-                    **self._options,
+                    **{"reconnect_time_wait": _RECONNECT_S, **self._options},
                 )
         except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
             with suppress(nats.errors.Error, OSError):
