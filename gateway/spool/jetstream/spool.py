@@ -43,6 +43,7 @@ _EVERYTHING = 1 << 40
 _SCAN = 2048
 _EXPIRE_S = 60.0
 _FULL_SHARE = 0.98
+_MAX_UNPURGED = 100_000
 
 
 class JetStreamSpool:
@@ -64,6 +65,7 @@ class JetStreamSpool:
         self._fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         self._fates = Fates(wire, self._names, self._holdings, self._totals, lambda: not self._closed)
         self._letters_lock = asyncio.Lock()
+        self._unpurged: dict[str, Reason] = {}
         self._closed = False
         self._last = SpoolStats([], 0, settings.max_bytes, writable=True)
         self._local_records = 0
@@ -134,6 +136,8 @@ class JetStreamSpool:
     def _back(self) -> None:
         for lane in self._holdings.numbers:
             lane.changed.set()
+        if self._unpurged:
+            tasks.spawn(self._purge_again(), "purge")
 
     # --- put, lease, settle, release
 
@@ -214,11 +218,20 @@ class JetStreamSpool:
             return 0
         async with self._gate.shared():
             purged = await self._counted_locally(self._local.purge(owner, reason))
+            if len(self._unpurged) < _MAX_UNPURGED:
+                self._unpurged[owner] = reason  # until the broker is known to have removed it
             with _translated():
                 for stream in (self._names.queue, self._names.later):
                     purged += await self._purge_stream(stream, owner, reason)
                 letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
-                return purged + await self._remove_letters(letters, Outcome.PURGED, reason)
+                purged += await self._remove_letters(letters, Outcome.PURGED, reason)
+        self._unpurged.pop(owner, None)
+        return purged
+
+    async def _purge_again(self) -> None:
+        for owner, reason in list(self._unpurged.items()):
+            with suppress(SpoolUnavailable):
+                await self.purge(owner, reason)
 
     async def _purge_stream(self, stream: str, owner: str, reason: Reason) -> int:
         subject = f"{stream}.*.*.{token(owner)}"
