@@ -18,7 +18,7 @@ _CONFIG = """\
 version: 1
 edge: {{listen: "127.0.0.1:{edge}"{upstream}}}
 ops: {{listen: "127.0.0.1:{ops}"}}
-spool: {{path: "{state}/spool", max_bytes: {max_bytes}}}
+spool: {{path: "{state}/spool", max_bytes: {max_bytes}{spool}}}
 delivery: {{endpoint: "http://127.0.0.1:{tiktok}/open_api/v1.3/event/track/", linger: 50ms{delivery}}}
 drain: {{delay: 0s, grace: 20s}}
 pipelines:
@@ -41,6 +41,9 @@ class Life:
     max_bytes: str = "4GiB"
     delivery: str = ""
     """More of the section."""
+    engine: str = ""
+    """More of the section ``spool``."""
+    role: str = "all"
     edge: int = field(default_factory=free_port)
     ops: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
@@ -67,13 +70,14 @@ class Life:
                 tiktok=self.tiktok,
                 upstream=upstream,
                 max_bytes=self.max_bytes,
+                spool=f", {self.engine}" if self.engine else "",
                 delivery=f", {self.delivery}" if self.delivery else "",
             )
         )
         begin = time.monotonic()
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", "run", "-c", str(config), stdout=log, stderr=log
+                sys.executable, "-m", "gateway", "run", "-c", str(config), "--role", self.role, stdout=log, stderr=log
             )
         while time.monotonic() - begin < patience_s and self.process.returncode is None:
             try:

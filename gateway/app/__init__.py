@@ -20,16 +20,19 @@ EXIT_OK, EXIT_FAILED, EXIT_CONFIGURATION = 0, 1, 78
 _log = logging.getLogger(__name__)
 
 
-def run(path: Path, log_level: str = "info") -> int:
-    """Run with the configuration at ``path`` until a signal; the exit code. 78 = ``edge`` or ``ops`` cannot be used."""
+def run(path: Path, log_level: str = "info", role: str = "all") -> int:
+    """Run with the configuration at ``path`` until a signal; the exit code. 78 = ``edge`` or ``ops`` cannot be used, or the spool cannot be shared as ``role`` wants."""
     logs.configure(log_level)
     loaded = load(path)
     if loaded.fatal:
         for problem in loaded.problems:
             _log.critical("configuration problem; not started", extra={"problem": str(problem)})
         return EXIT_CONFIGURATION
+    if role != "all" and loaded.settings.spool.kind == "sqlite":
+        _log.critical("a role of its own needs a spool that pods share: spool.kind jetstream; not started", extra={"role": role})
+        return EXIT_CONFIGURATION
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(path, loaded))
+        return runner.run(_serve(path, loaded, role))
 
 
 def sound_parts(path: Path) -> tuple[GatewaySettings, Catalogue | None, list[Problem]]:
@@ -40,8 +43,8 @@ def sound_parts(path: Path) -> tuple[GatewaySettings, Catalogue | None, list[Pro
     return loaded.settings, compile_sound(loaded, secrets.token_bytes(32)), loaded.problems
 
 
-async def _serve(path: Path, loaded: Loaded) -> int:
-    gateway = Gateway(path, loaded)
+async def _serve(path: Path, loaded: Loaded, role: str) -> int:
+    gateway = Gateway(path, loaded, role)
     try:
         await gateway.start_up()
     except OSError as error:

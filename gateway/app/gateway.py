@@ -52,7 +52,8 @@ _APPLIED_BY_RELOAD = ("catalog", "consent", "pipelines", "integrations")
 class Gateway:
     """One running gateway."""
 
-    def __init__(self, path: Path, loaded: Loaded) -> None:
+    def __init__(self, path: Path, loaded: Loaded, role: str = "all") -> None:
+        self._collects, self._delivers, self._manages = (role in {"all", part} for part in ("edge", "deliver", "admin"))
         self._path = path
         self._loaded = loaded
         self._settings = loaded.settings
@@ -108,7 +109,8 @@ class Gateway:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SPOOL_PATIENCE_S):
                     await self._spool_tried.wait()
-        await self._listener.start()
+        if self._collects:
+            await self._listener.start()
         # Before anybody can see it ready: a change of the files from then on is noticed.
         self._watching = tasks.keep(self._watcher.run, "watch configuration")
         with suppress(TimeoutError):
@@ -145,8 +147,8 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Listening and not draining, and nothing else."""
-        return self._listener.listening and self._drained is None
+        """Listening, where the role has visitors, and not draining, and nothing else."""
+        return (self._listener.listening or not self._collects) and self._drained is None
 
     async def drain(self) -> None:
         """Stop taking requests, finish what runs, flush the spool; joins a drain that is under way."""
@@ -266,7 +268,7 @@ class Gateway:
         self._spool_tried.set()
 
     async def _deliver(self) -> None:
-        if self._spool is not None:
+        if self._spool is not None and self._delivers:
             self._worker = Worker(self._spool, self.live, self._settings.delivery, self.metrics)
             await self._worker.start()
 
@@ -279,7 +281,7 @@ class Gateway:
         await web.TCPSite(self._ops, host or None, port).start()
 
     async def _start_management(self) -> None:
-        if (admin := self._settings.admin) is not None:
+        if (admin := self._settings.admin) is not None and self._manages:
             desk = make_desk(admin, lambda: self._spool, self.live, self.metrics)
             desk.endpoint = self._settings.delivery.endpoint
             desk.test_send = lambda integration, code: test_send(self._loaded.settings, integration, code)

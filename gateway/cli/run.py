@@ -17,7 +17,14 @@ from gateway.cli import options
     show_default=True,
     help="How much is logged.",
 )
-def command(config: Path, log_level: str) -> None:
+@click.option(
+    "--role",
+    type=click.Choice(["all", "edge", "deliver", "admin"]),
+    default="all",
+    show_default=True,
+    help="What this process does; anything but all needs spool.kind jetstream, which pods share.",
+)
+def command(config: Path, log_level: str, role: str) -> None:
     """Run the gateway with a configuration.
 
     Starts unless the sections edge or ops cannot be used (exit 78). Any other fault - a missing token file, a locked spool, a broken
@@ -32,4 +39,4 @@ def command(config: Path, log_level: str) -> None:
     """
     from gateway import app
 
-    sys.exit(app.run(config, log_level))
+    sys.exit(app.run(config, log_level, role))
