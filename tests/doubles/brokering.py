@@ -50,6 +50,7 @@ class Broker:
             self.process.wait(20)
 
     def settings(self, path: Path, stream: str, **more: object) -> SpoolSettings:
+        # Patient: what times out on a busy machine is kept on this disk and arrives a moment later, and timing must not decide a test.
         return SpoolSettings.model_validate(
             {"kind": "jetstream", "url": self.url, "path": str(path), "stream": stream, "max_bytes": 8 << 20, **more}
         )

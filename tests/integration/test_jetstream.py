@@ -102,8 +102,9 @@ async def test_collecting_goes_on_while_the_broker_is_away_and_all_of_it_arrives
     assert stats.totals["a", "accepted", ""] == stats.totals["a", "delivered", ""] == 42
 
 
-async def test_a_broker_that_says_nothing_costs_one_time_out(spool: JetStreamSpool, broker: Broker) -> None:
+async def test_a_broker_that_says_nothing_costs_one_time_out(broker: Broker, tmp_path: Path) -> None:
     """Electing, or frozen: connected, but no answer. What it stored after all is not stored twice."""
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="150ms"))
     assert broker.process is not None
     broker.process.send_signal(19)  # SIGSTOP
     await spool.put([new("1")])
@@ -121,6 +122,7 @@ async def test_a_broker_that_says_nothing_costs_one_time_out(spool: JetStreamSpo
     await spool.settle(done(records))
     assert sorted(int(record.payload) for record in records) == list(range(1, 12))
     assert await spool.lease("a", 10, MIB, 0.3) == []
+    await spool.close()
 
 
 async def test_a_start_without_the_broker_collects_and_forwards_later(tmp_path: Path) -> None:

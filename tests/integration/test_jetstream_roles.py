@@ -101,6 +101,14 @@ async def test_one_collects_and_another_delivers(around: Whole, broker: Broker) 
         assert await edge.end() == 0
 
 
+async def _login(around: Whole, port: int) -> int:
+    try:
+        async with around.session.get(f"http://127.0.0.1:{port}/login") as answer:
+            return answer.status
+    except aiohttp.ClientError:
+        return 0
+
+
 async def _two(around: Whole) -> list[dict[str, dict[str, str]]]:
     found = await around.received()
     return found if len(found) == 2 else []
@@ -120,11 +128,10 @@ async def test_admin_shows_what_waits_and_does_nothing_else(around: Whole, broke
                 while True:
                     async with around.session.get(f"http://127.0.0.1:{admin.ops}/metrics") as answer:
                         text = await answer.text()
-                    if re.search(r'^ttgateway_spool_records\{.*\} 1\.0$', text, re.MULTILINE):
+                    if re.search(r"^ttgateway_spool_records\{.*\} 1\.0$", text, re.MULTILINE):
                         break
                     await asyncio.sleep(0.05)
-            async with around.session.get(f"http://127.0.0.1:{port}/login") as answer:
-                assert answer.status == 200
+            assert await around.until(lambda: _login(around, port)) == 200
             assert await around.received() == []
 
 

@@ -162,8 +162,8 @@ class Intake:
         """Its sender is told that nothing was kept, so nothing must be."""
         for answer in answers:
             if _refusal(answer) is None and not (stored := answer.json()).get("duplicate"):
-                with suppress(BrokerAway, Refused):
-                    await self._wire.api(f"STREAM.MSG.DELETE.{self._names.queue}", {"seq": stored["seq"], "no_erase": True})
+                with suppress(BrokerAway):
+                    await self._wire.delete(self._names.queue, stored["seq"])
 
     def _message(self, id_: str, record: NewRecord) -> Message:
         subject = self._names.subject(self._names.queue, record.lane, record.owner)

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +18,14 @@ import orjson
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Retry, Settlement, Spool, SpoolStats
-from gateway.spool.jetstream.fates import Fates, letter_of
+from gateway.spool.base import DeadLetter, NewRecord, Record, Retry, Settlement, Spool, SpoolStats
+from gateway.spool.jetstream.fates import Fates
 from gateway.spool.jetstream.fetching import Fetching
+from gateway.spool.jetstream.figures import Figures
 from gateway.spool.jetstream.gate import Gate
 from gateway.spool.jetstream.holding import Held, Holdings
 from gateway.spool.jetstream.intake import Intake
+from gateway.spool.jetstream.letters import Letters
 from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of, token
 from gateway.spool.jetstream.streams import check_version
 from gateway.spool.jetstream.totals import Totals
@@ -59,12 +60,13 @@ class JetStreamSpool:
         self._holdings = Holdings()
         self._gate = Gate()
         self._totals = Totals(wire, self._names)
+        self._figures = Figures(wire, self._names, self._holdings, self._totals, settings.max_bytes)
         self._intake = Intake(wire, self._names, settings, local, self._totals, self._gate, self._holdings)
         self._intake.on_back = self._back
         self._fetching = Fetching(wire, self._names, self._holdings, settings.ack_wait)
         self._fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         self._fates = Fates(wire, self._names, self._holdings, self._totals, lambda: not self._closed)
-        self._letters_lock = asyncio.Lock()
+        self._letters = Letters(wire, self._names, self._totals, self._intake.ensure)
         self._unpurged: dict[str, Reason] = {}
         self._closed = False
         self._last = SpoolStats([], 0, settings.max_bytes, writable=True)
@@ -224,7 +226,7 @@ class JetStreamSpool:
                 for stream in (self._names.queue, self._names.later):
                     purged += await self._purge_stream(stream, owner, reason)
                 letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
-                purged += await self._remove_letters(letters, Outcome.PURGED, reason)
+                purged += await self._letters.remove(letters, Outcome.PURGED, reason)
         self._unpurged.pop(owner, None)
         return purged
 
@@ -240,7 +242,7 @@ class JetStreamSpool:
         dropped = self._doom_owner(stream, owner, last, reason, counted=False)
         await self._wire.send(Message(self._names.control, orjson.dumps(told)))
         # One by one: the broker's own purge would take what is leased from under its deliverer, and could not say how much that was.
-        purged = sum([await self._remove_one(stream, message, reason) async for message in self._all(stream, subject)])
+        purged = sum([await self._remove_one(stream, message, reason) async for message in self._wire.all(stream, subject)])
         await self._let_go(dropped)
         return purged
 
@@ -255,7 +257,7 @@ class JetStreamSpool:
         held = self._holdings.by_place.get((stream, sequence))
         if held is not None and self._doom(held, reason, counted=False):
             return False
-        removed = await self._delete(stream, sequence)
+        removed = await self._wire.delete(stream, sequence)
         if held is not None:
             await self._let_go([held])
         if not removed:
@@ -267,7 +269,7 @@ class JetStreamSpool:
         """It was in the hands of a deliverer that has ended, or on its way here while it was being purged."""
         with suppress(BrokerAway):
             async with self._gate.shared():
-                if await self._delete(stream, sequence):
+                if await self._wire.delete(stream, sequence):
                     self._totals.add(lane, Outcome.PURGED, reason.value)
 
     def _told(self, words: bytes) -> None:
@@ -310,11 +312,13 @@ class JetStreamSpool:
             erased = await self._counted_locally(self._local.erase(needle, reason))
             with _translated():
                 for stream in (self._names.queue, self._names.later):
-                    async for message in self._all(stream, f"{stream}.>"):
+                    async for message in self._wire.all(stream, f"{stream}.>"):
                         if needle in message.data and await self._remove_one(stream, message, reason):
                             erased += 1
-                letters = [each async for each in self._all(self._names.dead, f"{self._names.dead}.>") if needle in each.data]
-                return erased + await self._remove_letters(letters, Outcome.PURGED, reason)
+                letters = [
+                    each async for each in self._wire.all(self._names.dead, f"{self._names.dead}.>") if needle in each.data
+                ]
+                return erased + await self._letters.remove(letters, Outcome.PURGED, reason)
 
     async def _counted_locally(self, removal: Any) -> int:
         before = (await self._local.stats()).totals
@@ -323,21 +327,6 @@ class JetStreamSpool:
             if key[1] == Outcome.PURGED.value:
                 self._totals.add(key[0], Outcome.PURGED, key[2], n - before.get(key, 0))
         return removed
-
-    async def _all(self, stream: str, subject: str) -> AsyncIterator[Answer]:
-        after = 0
-        while page := await self._wire.scan(stream, subject, after, _SCAN):
-            for message in page:
-                yield message
-            after = sequence_of(page[-1])
-
-    async def _delete(self, stream: str, sequence: int) -> bool:
-        """False if it had gone already."""
-        try:
-            await self._wire.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
-        except Refused:
-            return False
-        return True
 
     # --- what there is
 
@@ -348,52 +337,12 @@ class JetStreamSpool:
         try:
             async with asyncio.timeout(_LOOK_S), self._gate.alone():
                 local = await self._local.stats()
-                self._last = await self._look(local)
+                self._last = await self._figures.look(local)
         except (BrokerAway, Refused, TimeoutError) as error:
             _log.debug("figures: %s", error)
         self._local_records = sum(lane.queued for lane in local.lanes)
         writable = local.writable if self._intake.away else self._last.used_bytes < _FULL_SHARE * self._settings.max_bytes
         return replace(self._last, writable=writable)
-
-    async def _look(self, local: SpoolStats) -> SpoolStats:
-        await self._totals.pay(_LOOK_S)
-        found: dict[str, LaneStats] = {lane.lane: replace(lane, leased=0, dead=0) for lane in local.lanes}
-        used_bytes = 0
-        for stream in (self._names.queue, self._names.later):
-            for each in await self._consumers(stream):
-                lane = lane_of(each["config"]["filter_subject"])
-                n = each["num_pending"] + each["num_ack_pending"]
-                if not n:
-                    continue
-                stats = found.setdefault(lane, LaneStats(lane, 0, 0, 0, 0.0))
-                stats.queued += n
-                # What waits for its time is out at the broker too, in nobody's hands.
-                mine = sum(h.leased and h.stream == stream and h.record.lane == lane for h in self._holdings.by_id.values())
-                idle = sum(not h.leased and h.stream == stream and h.record.lane == lane for h in self._holdings.by_id.values())
-                stats.leased += mine if stream == self._names.later else max(mine, each["num_ack_pending"] - idle)
-                for first in await self._wire.scan(stream, each["config"]["filter_subject"], each["ack_floor"]["stream_seq"], 1):
-                    at = float(first.headers.get("Ttgw-At", 0))
-                    stats.oldest_accepted_at = min(stats.oldest_accepted_at or at, at)
-            used_bytes += (await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["bytes"]
-        state = (await self._wire.api(f"STREAM.INFO.{self._names.dead}", {"subjects_filter": ">"}))["state"]
-        for subject, n in (state.get("subjects") or {}).items():
-            lane = lane_of(subject)
-            found.setdefault(lane, LaneStats(lane, 0, 0, 0, 0.0)).dead += n
-        return SpoolStats(
-            lanes=[found[lane] for lane in sorted(found)],
-            used_bytes=used_bytes + state["bytes"],
-            max_bytes=self._settings.max_bytes,
-            writable=True,
-            totals=await self._totals.read(),
-        )
-
-    async def _consumers(self, stream: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        while True:
-            page = await self._wire.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
-            found += page["consumers"] or []
-            if len(found) >= page["total"] or not page["consumers"]:
-                return [each for each in found if each["name"].startswith("lane~")]
 
     async def lanes(self) -> list[str]:
         """See :meth:`Spool.lanes`."""
@@ -401,7 +350,7 @@ class JetStreamSpool:
         found = set(await self._local.lanes())
         with suppress(BrokerAway, Refused):
             for stream in (self._names.queue, self._names.later):
-                for each in await self._consumers(stream):
+                for each in await self._figures.consumers(stream):
                     if each["num_pending"] + each["num_ack_pending"]:
                         found.add(lane_of(each["config"]["filter_subject"]))
         return sorted(found)
@@ -411,53 +360,22 @@ class JetStreamSpool:
     async def dead_list(self, lane: str | None, after: int, limit: int) -> list[DeadLetter]:
         """See :meth:`Spool.dead_list`."""
         self._check_open()
-        subject = f"{self._names.dead}.>" if lane is None else f"{self._names.dead}.{lane_tokens(lane)}.*"
         with _translated():
-            return [letter_of(each) for each in await self._wire.scan(self._names.dead, subject, max(0, after), limit)]
+            return list(await self._letters.list(lane, after, limit))
 
     async def dead_replay(self, ids: Sequence[int]) -> int:
         """See :meth:`Spool.dead_replay`."""
         self._check_open()
-        async with self._gate.shared(), self._letters_lock:
+        async with self._gate.shared():
             with _translated():
-                replayed = 0
-                for message in await self._letters(ids):
-                    letter = letter_of(message)
-                    await self._intake.ensure(letter.lane)
-                    subject = self._names.subject(self._names.queue, letter.lane, letter.owner)
-                    # Its own id again would be swallowed: the broker remembers one even after its record has been delivered.
-                    headers = {"Nats-Msg-Id": f"replay-{letter.id}-{letter.died_at!r}", "Ttgw-At": repr(time.time())}
-                    (answer,) = await self._wire.ask([Message(subject, letter.payload, headers)], _TIMEOUT_S)
-                    stored = answer.json()
-                    if await self._delete(self._names.dead, letter.id):
-                        self._totals.add(letter.lane, Outcome.DEAD, letter.reason, -1)
-                        replayed += 1
-                    elif not stored.get("duplicate"):
-                        await self._delete(self._names.queue, stored["seq"])  # another pod's operator was quicker
-                return replayed
+                return await self._letters.replay(ids)
 
     async def dead_drop(self, ids: Sequence[int]) -> int:
         """See :meth:`Spool.dead_drop`."""
         self._check_open()
-        async with self._gate.shared(), self._letters_lock:
+        async with self._gate.shared():
             with _translated():
-                return await self._remove_letters(await self._letters(ids), Outcome.DROPPED, Reason.OPERATOR)
-
-    async def _letters(self, ids: Sequence[int]) -> list[Answer]:
-        if not ids:
-            return []
-        found = await self._wire.read(self._names.dead, [{"seq": id_} for id_ in sorted({id_ for id_ in ids if id_ > 0})])
-        return [each for each in found if each is not None]
-
-    async def _remove_letters(self, letters: Sequence[Answer], outcome: Outcome, reason: Reason) -> int:
-        removed: Counter[str] = Counter()
-        for message in letters:
-            letter = letter_of(message)
-            if await self._delete(self._names.dead, letter.id):
-                self._totals.add(letter.lane, Outcome.DEAD, letter.reason, -1)
-                self._totals.add(letter.lane, outcome, reason.value)
-                removed[letter.lane] += 1
-        return removed.total()
+                return await self._letters.drop(ids)
 
     async def bury_lane(self, lane: str, reason: Reason) -> int:
         """See :meth:`Spool.bury_lane`."""
@@ -466,7 +384,7 @@ class JetStreamSpool:
         async with self._gate.shared():
             with _translated():
                 for stream in (self._names.queue, self._names.later):
-                    async for message in self._all(stream, f"{stream}.{lane_tokens(lane)}.*"):
+                    async for message in self._wire.all(stream, f"{stream}.{lane_tokens(lane)}.*"):
                         buried += await self._bury_one(stream, message, lane, reason)
         return buried
 
@@ -479,7 +397,7 @@ class JetStreamSpool:
         record = Record(0, lane, owner_of(headers["Nats-Subject"]), accepted_at, message.data, tries)
         (answer,) = await self._wire.ask([self._fates.letter(record, f"{stream}{sequence}", tries, reason, "")], _TIMEOUT_S)
         answer.json()
-        removed = await self._delete(stream, sequence)
+        removed = await self._wire.delete(stream, sequence)
         if held is not None:
             self._holdings.forget(held)
             await self._let_go([held])
@@ -509,7 +427,7 @@ class JetStreamSpool:
                     if float(each.headers.get("Ttgw-Died", 0)) < limit
                 ]:
                     async with self._gate.shared():
-                        await self._remove_letters(letters, Outcome.EXPIRED, Reason.TOO_OLD)
+                        await self._letters.remove(letters, Outcome.EXPIRED, Reason.TOO_OLD)
 
     def _provide(self) -> None:
         if self._metrics is not None:

@@ -6,7 +6,7 @@ connection ends all that wait at once. Reconnecting never gives up.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple
@@ -227,6 +227,22 @@ class Wire:
         finally:
             del self._scans[key]
         return page
+
+    async def all(self, stream: str, subject: str) -> AsyncIterator[Answer]:
+        """All stored messages of ``subject``, ascending."""
+        after = 0
+        while page := await self._page(stream, subject, after, _PAGE):
+            for message in page:
+                yield message
+            after = sequence_of(page[-1])
+
+    async def delete(self, stream: str, sequence: int) -> bool:
+        """Remove one stored message; False if it had gone already."""
+        try:
+            await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+        except Refused:
+            return False
+        return True
 
     async def close(self) -> None:
         """Send what waits and end."""
