@@ -43,8 +43,10 @@ $(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml | $(PY)
 run: $(VENV)/.run-stamp  ## the gateway in front of a demo shop (or your app), TikTok sandbox behind it
 	@exec $(PY) -m gateway demo
 
+# Files side by side; ARGS="-n 0" runs one test after the other.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 test: $(VENV)/.dev-stamp  ## the whole test suite
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: $(VENV)/.dev-stamp  ## ruff, mypy --strict, import contracts
 	$(PY) -m ruff check .
@@ -75,7 +77,7 @@ $(COMPILED)/.stamp: dist/.compiled-stamp requirements.lock
 	@touch $@
 
 test-compiled: $(VENV)/.dev-stamp $(COMPILED)/.stamp  ## the data path's tests against the compiled build
-	@PYTHONSAFEPATH=1 PYTHONPATH=$$(echo $(CURDIR)/$(COMPILED)/lib/python3*/site-packages) $(VENV)/bin/pytest -q tests/unit/event tests/unit/identity \
+	@PYTHONSAFEPATH=1 PYTHONPATH=$$(echo $(CURDIR)/$(COMPILED)/lib/python3*/site-packages) $(VENV)/bin/pytest -q $(SIDE_BY_SIDE) tests/unit/event tests/unit/identity \
 	  tests/unit/consent tests/unit/mapping tests/unit/edge tests/unit/spool tests/unit/delivery tests/unit/catalog \
 	  tests/integration/test_run.py tests/integration/test_whole_way.py tests/integration/test_delivery.py tests/integration/test_kill.py $(ARGS)
 

@@ -15,7 +15,6 @@ _TOOLS = {
     "nginx": ("nginx", "apt-get install nginx"),
     "bwrap": ("bwrap", "apt-get install bubblewrap"),
 }
-_disabled: dict[str, int] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         for item in items:
             if item.get_closest_marker(marker):
-                item.add_marker(pytest.mark.skip(reason=f"{tool} is not installed: {cure}"))
-                _disabled[marker] = _disabled.get(marker, 0) + 1
+                item.add_marker(pytest.mark.skip(reason=_wanting(tool, cure)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which missing package disabled which tests."""
-    for marker, count in _disabled.items():
-        tool, cure = _TOOLS[marker]
-        terminalreporter.write_line(f"{count} {marker} tests did not run: {tool} is not installed ({cure})", yellow=True)
+    """Say which missing package disabled which tests; their reports are here also where other processes ran them."""
+    skipped = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    for marker, (tool, cure) in _TOOLS.items():
+        if count := sum(_wanting(tool, cure) in why for why in skipped):
+            terminalreporter.write_line(f"{count} {marker} tests did not run: {tool} is not installed ({cure})", yellow=True)
+
+
+def _wanting(tool: str, cure: str) -> str:
+    return f"{tool} is not installed: {cure}"

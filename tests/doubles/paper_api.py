@@ -3,6 +3,7 @@
 Law: it decides nothing and keeps nothing; every text that a visitor or a person could have written is ``hostile`` when a test asks for that.
 """
 
+import json
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -158,7 +159,7 @@ class Paper:
         return {"items": self.entries(), "next": None}
 
     async def integration(self, request: web.Request) -> Any:
-        return next(entry for entry in self.entries() if entry["id"] == request.match_info["id"])
+        return _of(self.entries(), request.match_info["id"])
 
     async def mappings(self, _: web.Request) -> Any:
         override = {
@@ -208,7 +209,7 @@ class Paper:
         }
 
     async def pipeline(self, request: web.Request) -> Any:
-        return next(entry for entry in (await self.pipelines(request))["items"] if entry["id"] == request.match_info["id"])
+        return _of((await self.pipelines(request))["items"], request.match_info["id"])
 
     def site(self) -> dict[str, Any]:
         """A pipeline made in the UI."""
@@ -307,6 +308,14 @@ async def _policy(request: web.Request, handler: Callable[[web.Request], Awaitab
     if not answer.prepared:
         answer.headers["Content-Security-Policy"] = POLICY
     return answer
+
+
+def _of(entries: list[dict[str, Any]], id_: str) -> dict[str, Any]:
+    for entry in entries:
+        if entry["id"] == id_:
+            return entry
+    error = {"error": {"code": "not_found", "message": f"there is no {id_}", "problems": []}}
+    raise web.HTTPNotFound(text=json.dumps(error), content_type="application/json")
 
 
 def _json(answer: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:

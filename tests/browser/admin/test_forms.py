@@ -205,6 +205,8 @@ async def test_an_integration_is_added_by_keyboard_alone(show: Show) -> None:
     assert (body["id"], body["name"], body["pixel_code"], body["access_token"], body["pipelines"]) == (
         "u-nser-shop-so-hne", "Ünser Shop & Söhne", "C4NEW", "a-token", ["shop"],
     )  # fmt: skip
+    await page.wait_for_url(f"{base}/integrations/u-nser-shop-so-hne**")
+    await expect(page.locator("main")).to_be_visible()
     assert "a-token" not in await page.content()
 
 
