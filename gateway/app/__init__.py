@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 def run(path: Path, log_level: str = "info", role: str = "all") -> int:
     """Run with the configuration at ``path`` until a signal; the exit code. 78 = ``edge`` or ``ops`` cannot be used, or the spool cannot be shared as ``role`` wants."""
     logs.configure(log_level)
-    loaded = load(path)
+    loaded = load(path, role=role)
     if loaded.fatal:
         for problem in loaded.problems:
             _log.critical("configuration problem; not started", extra={"problem": str(problem)})

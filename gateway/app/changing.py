@@ -15,7 +15,7 @@ from gateway.config.load import Loaded, load
 from gateway.errors import Problem
 
 
-def make_changes(path: Path, loaded: Callable[[], Loaded], apply: Callable[[], Awaitable[int]]) -> Changes | None:
+def make_changes(path: Path, loaded: Callable[[], Loaded], apply: Callable[[], Awaitable[int]], role: str) -> Changes | None:
     """The way to change the catalogue of the configuration at ``path``; None if it keeps none. ``apply`` reloads and gives the revision that is in force then."""
     folder = loaded().settings.catalog.path
     if folder is None:
@@ -23,7 +23,7 @@ def make_changes(path: Path, loaded: Callable[[], Loaded], apply: Callable[[], A
 
     def check(text: str) -> list[Problem]:
         known = {(each.path, each.message) for each in loaded().problems}
-        tried = load(path, made=text)
+        tried = load(path, made=text, role=role)
         own = str(Path(folder) / HEAD)
         problems = [each for each in tried.problems if each.file == own and (each.path, each.message) not in known]
         problems += [each for each in tried.problems if each.file != own and (each.path, each.message) not in known]

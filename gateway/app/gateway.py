@@ -11,6 +11,7 @@ import secrets
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Gateway:
 
     def __init__(self, path: Path, loaded: Loaded, role: str = "all") -> None:
         self._collects, self._delivers, self._manages = (role in {"all", part} for part in ("edge", "deliver", "admin"))
+        self._role = role
         self._path = path
         self._loaded = loaded
         self._settings = loaded.settings
@@ -162,7 +164,7 @@ class Gateway:
             await self._reload()
 
     async def _reload(self) -> None:
-        loaded = await asyncio.get_running_loop().run_in_executor(None, load, self._path)
+        loaded = await asyncio.get_running_loop().run_in_executor(None, partial(load, self._path, role=self._role))
         if loaded == self._loaded and self._gauges.reload_ok:
             return  # taken over already, by whoever made the change
         if loaded.problems and not self._no_worse(loaded):
@@ -288,7 +290,7 @@ class Gateway:
             desk.snippet = lambda pipeline: snippet_of(self._settings, pipeline)
             desk.lanes = self._lanes
             desk.about = lambda: about(self._path, self._loaded, self._settings, self._started)
-            desk.changes = make_changes(self._path, lambda: self._loaded, self._apply)
+            desk.changes = make_changes(self._path, lambda: self._loaded, self._apply, self._role)
             self._management = Management(admin, desk)
             self._management.watch(self._watch)
             await self._management.start()

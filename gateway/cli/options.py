@@ -15,6 +15,14 @@ config = click.option(
     help="The configuration file.",
 )
 
+role = click.option(
+    "--role",
+    type=click.Choice(["all", "edge", "deliver", "admin"]),
+    default="all",
+    show_default=True,
+    help="What the process does; anything but all needs spool.kind jetstream, which pods share.",
+)
+
 
 def listen(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
     """Callback of a ``HOST:PORT`` option."""

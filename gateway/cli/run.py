@@ -17,13 +17,7 @@ from gateway.cli import options
     show_default=True,
     help="How much is logged.",
 )
-@click.option(
-    "--role",
-    type=click.Choice(["all", "edge", "deliver", "admin"]),
-    default="all",
-    show_default=True,
-    help="What this process does; anything but all needs spool.kind jetstream, which pods share.",
-)
+@options.role
 def command(config: Path, log_level: str, role: str) -> None:
     """Run the gateway with a configuration.
 

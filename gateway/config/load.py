@@ -23,6 +23,7 @@ from gateway.edge.settings import parse_listen
 from gateway.errors import Problem
 
 _MAX_FILE_BYTES = 4 << 20
+_TOKEN = "access_token"  # noqa: S105 - a field's name
 _ENTRY_MODELS: dict[str, type[BaseModel]] = {"pipelines": PipelineSettings, "integrations": IntegrationSettings}
 _SECTION_MODELS = {
     name: model for name, field in GatewaySettings.model_fields.items() if (model := words.model_in(field.annotation))
@@ -59,21 +60,21 @@ class _Source:
     """List name → index in the document → sound entry."""
 
 
-def load(path: Path, variables: Mapping[str, str] | None = None, made: str | None = None) -> Loaded:
-    """Read ``path``. Never raises for what is in it or that it is missing. ``made`` stands for the content of the catalogue made in the UI, to try a change."""
+def load(path: Path, variables: Mapping[str, str] | None = None, made: str | None = None, role: str = "all") -> Loaded:
+    """Read ``path``. Never raises for what is in it or that it is missing. ``made`` stands for the content of the catalogue made in the UI, to try a change; ``role`` is what
+    the process is for: tokens are not even read where nothing is delivered."""
     source = _Source(_read(path))
     document = source.document
     loaded = Loaded(GatewaySettings(), files=[path])
     sources = [source]
     if document.data is not None:
-        resolver = Resolver(document, environment.variables() if variables is None else variables, path.absolute().parent)
-        data = resolver.resolve()
-        loaded.files += resolver.files
+        variables = environment.variables() if variables is None else variables
+        data = _resolved(document, variables, path.absolute().parent, loaded, role)
         if isinstance(data, dict):
             source.data = data
             loaded.settings = _validate(source)
             if loaded.settings.catalog.path is not None:
-                sources.append(_made(Path(loaded.settings.catalog.path), made, loaded))
+                sources.append(_made(Path(loaded.settings.catalog.path), made, loaded, role))
             _cross_check(sources)
         else:
             document.add((), "expected a mapping of sections", "ttgateway init writes a commented starter configuration")
@@ -81,7 +82,20 @@ def load(path: Path, variables: Mapping[str, str] | None = None, made: str | Non
     return loaded
 
 
-def _made(folder: Path, text: str | None, loaded: Loaded) -> _Source:
+def _resolved(document: doc.Document, variables: Mapping[str, str], folder: Path, loaded: Loaded, role: str) -> Any:
+    """The document with its references replaced. What is not delivered needs no token: an edge never reads one, and where there is only a UI one may be missing."""
+    if role == "edge":
+        for integration in _items(document.data, "integrations") if isinstance(document.data, dict) else ():
+            integration.pop(_TOKEN, None)
+    resolver = Resolver(document, variables, folder)
+    data = resolver.resolve()
+    loaded.files += resolver.files
+    if role == "admin":
+        document.problems = [each for each in document.problems if (*each[0][:1], *each[0][2:]) != ("integrations", _TOKEN)]
+    return data
+
+
+def _made(folder: Path, text: str | None, loaded: Loaded, role: str) -> _Source:
     """What the UI has made, if anything."""
     path = folder / HEAD
     loaded.files.append(path)
@@ -89,9 +103,7 @@ def _made(folder: Path, text: str | None, loaded: Loaded) -> _Source:
     if text is None and not path.exists():
         return source
     source.document = document = doc.parse(text, str(path)) if text is not None else _read(path)
-    resolver = Resolver(document, {}, folder.absolute())
-    data = resolver.resolve()
-    loaded.files += resolver.files
+    data = _resolved(document, {}, folder.absolute(), loaded, role)
     if not isinstance(data, dict):
         if not document.problems:
             document.add((), "expected a mapping", "roll back by copying the last of revisions/ over it")

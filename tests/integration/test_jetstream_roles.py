@@ -5,14 +5,15 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 import pytest
 from brokering import Broker
-from whole import CONFIG, PATIENCE_S, USER_AGENT, Whole, free_port, purchase, whole
+from whole import CONFIG, PATIENCE_S, PIXEL, USER_AGENT, Whole, free_port, purchase, whole
 
 ENGINE = 'spool: {{kind: jetstream, url: "URL", stream: roles, '
 
@@ -34,24 +35,27 @@ async def around(tmp_path: Path) -> AsyncIterator[Whole]:
 class Pod:
     """One process with a role."""
 
-    def __init__(self, around: Whole, broker: Broker, role: str, extra: str = "") -> None:
+    def __init__(self, around: Whole, broker: Broker, role: str, extra: str = "", *, token: str = "access-token-1") -> None:
         self.role = role
         self.edge, self.ops = free_port(), free_port()
         self.state = around.state / f"pod-{self.edge}"
         self.state.mkdir()
-        (self.state / "token").write_text("access-token-1\n")
+        if token:
+            (self.state / "token").write_text(f"{token}\n")
         self.config = self.state / "gateway.yaml"
         text = CONFIG.replace("spool: {{", ENGINE.replace("URL", broker.url), 1).replace("64MiB", "8MiB") + extra
         self.config.write_text(
             text.format(edge=self.edge, ops=self.ops, tiktok=around.tiktok, site=around.site, state=self.state), encoding="utf-8"
         )
         self.session = around.session
+        self.log = self.state / "log"
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run", "-c", str(self.config), "--role", self.role, stderr=asyncio.subprocess.DEVNULL
-        )
+        with self.log.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "gateway", "run", "-c", str(self.config), "--role", self.role, stderr=log
+            )
         async with asyncio.timeout(PATIENCE_S):
             while not await self.ready():
                 assert self.process.returncode is None
@@ -77,6 +81,32 @@ class Pod:
         async with self.session.post(url, data=body, headers=headers) as answer:
             return answer.status
 
+    async def native(self, event_id: str, access_token: str) -> int:
+        """TikTok's code for a body of TikTok's own."""
+        event = {
+            "event": "Purchase",
+            "event_time": int(time.time()),
+            "event_id": event_id,
+            "user": {"ttp": "t" * 27},
+            "page": {"url": "https://shop.example/"},
+        }
+        body = {"event_source": "web", "event_source_id": PIXEL, "data": [event]}
+        url, headers = (
+            f"http://127.0.0.1:{self.edge}/gw/open_api/v1.3/event/track/",
+            {"Access-Token": access_token, "X-Consent": "marketing"},
+        )
+        async with self.session.post(url, json=body, headers=headers) as answer:
+            return int((await answer.json())["code"])
+
+    def logged(self, level: str) -> list[dict[str, Any]]:
+        """What the process has said at that level."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if line["level"] == level]
+
+    async def metrics(self) -> str:
+        async with self.session.get(f"http://127.0.0.1:{self.ops}/metrics") as answer:
+            return await answer.text()
+
     async def end(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -99,6 +129,26 @@ async def test_one_collects_and_another_delivers(around: Whole, broker: Broker) 
             assert [each["event"]["event_id"] for each in entries] == ["order-1", "order-3"]
             assert await deliver.end() == 0
         assert await edge.end() == 0
+
+
+async def test_an_edge_needs_no_token_and_reads_none(around: Whole, broker: Broker) -> None:
+    """Not mounted, it is no problem of the edge's; mounted, the edge does not know it."""
+    async with Pod(around, broker, "edge", token="") as edge, Pod(around, broker, "edge") as another:
+        assert await edge.post("order-1") == 200
+        assert "ttgateway_config_problems 0.0" in await edge.metrics()
+        assert edge.logged("error") == []
+        assert await edge.native("order-2", "pipeline-secret-1") == 0
+        assert await another.native("order-3", "pipeline-secret-1") == 0
+        assert await another.native("order-4", "access-token-1") != 0
+        async with Pod(around, broker, "deliver"):
+            entries = await around.until(lambda: _so_many(around, 3))
+            assert {each["event"]["event_id"] for each in entries} == {"order-1", "order-2", "order-3"}
+            assert all(each["accepted"] for each in entries)
+
+
+async def _so_many(around: Whole, n: int) -> list[dict[str, Any]]:
+    found = await around.received()
+    return found if len(found) == n else []
 
 
 async def _login(around: Whole, port: int) -> int:

@@ -203,3 +203,37 @@ def test_the_version_must_be_1_but_does_not_stop_the_site(config: Path, version:
     result = loaded(config, SOUND.replace("version: 1\n", version))
     assert len(result.problems) == 1
     assert not result.fatal
+
+
+@pytest.mark.parametrize(("role", "problems"), [("all", 1), ("deliver", 1), ("admin", 0), ("edge", 0)])
+def test_only_who_delivers_needs_a_token(config: Path, role: str, problems: int) -> None:
+    """The token of ``b`` is not mounted."""
+    (config.parent / "token-b").unlink()
+    config.write_text(SOUND)
+    result = load(config, {}, role=role)
+    assert len(said(result)) == problems
+    assert ("integrations.b" in result.off) == bool(problems)
+    if not problems:
+        assert [each.id for each in result.settings.integrations] == ["a", "b"]
+        assert result.settings.integrations[1].access_token is None
+
+
+def test_an_edge_reads_no_token_that_is_there(config: Path) -> None:
+    """Neither from a file nor from the configuration itself; other secrets it does read."""
+    config.write_text(SOUND.replace("key: dk_live_shop", 'key: dk_live_shop, secret: "${file:secret}"'))
+    (config.parent / "secret").write_text("s")
+    result = load(config, {}, role="edge")
+    assert said(result) == []
+    assert [each.access_token for each in result.settings.integrations] == [None, None]
+    assert result.settings.pipelines[0].secret is not None
+    assert result.files == [config, config.parent / "secret"]
+
+
+def test_an_admin_that_has_the_token_knows_it_and_watches_for_one_that_is_missing(config: Path) -> None:
+    config.write_text(SOUND)
+    token = load(config, {}, role="admin").settings.integrations[1].access_token
+    assert token is not None
+    (config.parent / "token-b").unlink()
+    assert config.parent / "token-b" in load(config, {}, role="admin").files
+    config.write_text(SOUND.replace("token-a", "two words"))
+    assert [path for _, path, _ in said(load(config, {}, role="admin"))] == ["integrations.0.access_token"]
