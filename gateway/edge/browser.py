@@ -21,6 +21,7 @@ from gateway.edge.body import inflate
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake, Taken, rejections
 from gateway.edge.origin import Origins, host_only
+from gateway.edge.portions import WHOLE, Portions
 from gateway.edge.visitor import OWN_COOKIES, Purge, VisitorCookies
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.event import image, jsonbody, pixel, signal
@@ -44,13 +45,15 @@ class BrowserSide:
     """Handlers of the endpoints that the site's own pages call."""
 
     def __init__(
-        self, live: Live, consent: ConsentSettings, visitors: VisitorCookies, origins: Origins, admit: Admission, intake: Intake, purge: Purge
+        self, live: Live, consent: ConsentSettings, visitors: VisitorCookies, origins: Origins, admit: Admission, intake: Intake, portions: Portions,
+        purge: Purge,
     ) -> None:  # fmt: skip
         self._live = live
         self._visitors = visitors
         self._origins = origins
         self._admission = admit
         self._intake = intake
+        self._portions = portions
         self._purge = purge
         self.reconfigure(Gate(consent), consent)
 
@@ -173,11 +176,22 @@ class BrowserSide:
                 self._visitors.make_ids(visitor, event.anonymous_id, event.ttp)
             return visitor
 
+        def told(taken: Taken) -> Answer:
+            extra = cors
+            if loudest is not None:
+                extra += self._cookies(jar, visitor, pipeline, loudest, events, client)
+            return self._answer(taken, unusable, extra, single=single, gif=gif)
+
+        if len(events) > WHOLE:
+            return self._portions.work_off(
+                named,
+                events,
+                lambda some: self._intake.take(pipeline, some, decide, visit),
+                told,
+                lambda error: answer.not_stored(error, cors),
+            )
         taken = self._intake.take(pipeline, events, decide, visit)
-        extra = cors
-        if loudest is not None:
-            extra += self._cookies(jar, visitor, pipeline, loudest, events, client)
-        success = self._answer(taken, unusable, extra, single=single, gif=gif)
+        success = told(taken)
         if not taken.waits:
             return success
         try:

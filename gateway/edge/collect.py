@@ -1,6 +1,6 @@
 """The first-party endpoints: a request's head and body in, an answer out.
 
-Law: no aiohttp types, no awaiting: an answer is ready at once or waits only for its commit. Every bad input has a 4xx with a reason; nothing here raises to the
+Law: no aiohttp types, no awaiting: an answer is ready at once, or waits for its commit and, where it has many events, for the turns of their portions. Every bad input has a 4xx with a reason; nothing here raises to the
 protocol. Endpoints are a table; what they do is the browser's side or the server's side.
 """
 
@@ -17,6 +17,7 @@ from gateway.edge.browser import FETCH_SITE, ORIGIN, BrowserSide
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake
 from gateway.edge.origin import Origins
+from gateway.edge.portions import Portions
 from gateway.edge.script import ClientScript
 from gateway.edge.server_side import ServerSide
 from gateway.edge.settings import CookieSettings, ScriptSettings
@@ -55,6 +56,7 @@ class Collector:
         self._live = live
         self._origins = Origins(allowed_origins)
         self._intake = Intake(metrics, now, entropy)
+        portions = Portions(self._intake)
         admission = Admission(live, now)
         metrics.provide(
             "busiest_address_share",
@@ -63,9 +65,9 @@ class Collector:
             lambda: [Sample((kind,), share) for kind, share in (admission.dominance.share(),)],
         )
         self._browser = BrowserSide(
-            live, consent, VisitorCookies(cookie_settings, entropy), self._origins, admission, self._intake, purge
+            live, consent, VisitorCookies(cookie_settings, entropy), self._origins, admission, self._intake, portions, purge
         )
-        self._server = ServerSide(live, Gate(consent), admission, self._intake, now, entropy)
+        self._server = ServerSide(live, Gate(consent), admission, self._intake, portions, now, entropy)
         served = self._script = ClientScript(prefix, script or ScriptSettings())
         self._script_methods: dict[str, Handler] = dict.fromkeys(
             ("GET", "HEAD"), lambda head, _body, _client: served.answer(head)

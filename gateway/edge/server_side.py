@@ -17,7 +17,8 @@ from gateway.edge.admission import Admission, bearer
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.body import inflate
 from gateway.edge.head import Head
-from gateway.edge.intake import Intake, rejections
+from gateway.edge.intake import Intake, Taken, rejections
+from gateway.edge.portions import WHOLE, Portions
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.event import jsonbody, native, signal
 from gateway.event.model import Event
@@ -42,6 +43,7 @@ class ServerSide:
         gate: Gate,
         admit: Admission,
         intake: Intake,
+        portions: Portions,
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
     ) -> None:
@@ -50,6 +52,7 @@ class ServerSide:
         """Replaced when new consent rules come into force."""
         self._admission = admit
         self._intake = intake
+        self._portions = portions
         self._now = now
         self._entropy = entropy
 
@@ -74,8 +77,21 @@ class ServerSide:
             self._intake.count_refused(pipeline.id, Reason.RATE_LIMITED, n)
             return answer.refusal(Reason.RATE_LIMITED, admission.TOO_FAST, b"", admission.TOO_FAST_RETRY_AFTER_S)
         self._intake.count_rejected(pipeline.id, parsed.rejected)
-        taken = self._intake.take(pipeline, parsed.events, decide, _visitors(pipeline), bots_policy="allow")
-        success = answer.tally(taken.accepted_events, taken.filtered_events, rejections(parsed.rejected, taken.rejected))
+        events, unusable, visit = parsed.events, parsed.rejected, _visitors(pipeline)
+
+        def told(taken: Taken) -> Answer:
+            return answer.tally(taken.accepted_events, taken.filtered_events, rejections(unusable, taken.rejected))
+
+        if len(events) > WHOLE:
+            return self._portions.work_off(
+                pipeline.id,
+                events,
+                lambda some: self._intake.take(pipeline, some, decide, visit, bots_policy="allow"),
+                told,
+                answer.not_stored,
+            )
+        taken = self._intake.take(pipeline, events, decide, visit, bots_policy="allow")
+        success = told(taken)
         if not taken.waits:
             return success
         try:
@@ -105,20 +121,34 @@ class ServerSide:
         except (BadInput, SpoolUnavailable) as error:
             self._intake.count_refused(named, error.reason, n)
             return answer.envelope(error.reason, error.detail, request_id, getattr(error, "retry_after_s", 0))
-        taken = self._intake.take(
-            pipeline, parsed.events, decide, _visitors(pipeline), integrations=(integration,), bots_policy="allow"
-        )
-        if taken.rejected and not taken.records:
-            first = taken.rejected[0]
-            return answer.envelope(first.reason, f"Batch.{first.at}: {first.detail}", request_id)
-        message = "OK" if taken.accepted_events else f"OK, but nothing was accepted: {taken.reason}"
-        success = answer.envelope(Reason.NONE, message, request_id)
+        events, visit, only = parsed.events, _visitors(pipeline), (integration,)
+
+        def told(taken: Taken) -> Answer:
+            if taken.rejected and not taken.records:
+                first = taken.rejected[0]
+                return answer.envelope(first.reason, f"Batch.{first.at}: {first.detail}", request_id)
+            message = "OK" if taken.accepted_events else f"OK, but nothing was accepted: {taken.reason}"
+            return answer.envelope(Reason.NONE, message, request_id)
+
+        def not_stored(error: BaseException) -> Answer:
+            return answer.envelope_not_stored(error, request_id)
+
+        if len(events) > WHOLE:
+            return self._portions.work_off(
+                named,
+                events,
+                lambda some: self._intake.take(pipeline, some, decide, visit, integrations=only, bots_policy="allow"),
+                told,
+                not_stored,
+            )
+        taken = self._intake.take(pipeline, events, decide, visit, integrations=only, bots_policy="allow")
+        success = told(taken)
         if not taken.waits:
             return success
         try:
-            return Deferred(self._intake.put(taken), success, lambda error: answer.envelope_not_stored(error, request_id))
+            return Deferred(self._intake.put(taken), success, not_stored)
         except SpoolUnavailable as error:
-            return answer.envelope_not_stored(error, request_id)
+            return not_stored(error)
 
     def _authorised(self, token: str, pixel: str) -> tuple[Pipeline, Integration]:
         given = token.strip().encode("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.edge.cohort import MOST, Cohorts
+from gateway.edge.cohort import MOST, TURN_S, Cohorts
 from gateway.edge.head import Head
 
 HEAD = Head("POST", b"/gw/e", "/gw/e", "", {}, (), (1, 1))
@@ -27,7 +27,7 @@ class Connection:
 
 async def test_nothing_is_decided_before_the_turn_ends_and_then_all_in_order() -> None:
     log: list[str] = []
-    cohorts = Cohorts(asyncio.get_running_loop().call_soon)
+    cohorts = Cohorts(asyncio.get_running_loop().call_soon, lambda: 0.0)
     for number in range(MOST + 3):
         cohorts.arrived(Connection(log, "c", cohorts), HEAD, b"%d" % number)
     assert log == []
@@ -36,6 +36,22 @@ async def test_nothing_is_decided_before_the_turn_ends_and_then_all_in_order() -
     cohorts.arrived(Connection(log, "late", cohorts), HEAD, b"")
     await asyncio.sleep(0)
     assert log[MOST:] == [f"c:{number}" for number in range(MOST, MOST + 3)] + ["late:"]
+
+
+async def test_a_turn_ends_after_its_time_and_the_next_goes_on_in_order() -> None:
+    """However heavy requests are, something else has its turn between them; one that crashes costs the others nothing."""
+    log: list[str] = []
+    moments = iter(range(1000))
+    loop = asyncio.get_running_loop()
+    cohorts = Cohorts(loop.call_soon, lambda: next(moments) * TURN_S / 3)
+    for number in range(7):
+        cohorts.arrived(Connection(log, "c", cohorts), HEAD, b"%d" % number)
+    cohorts.arrived(None, HEAD, b"")  # type: ignore[arg-type]
+    cohorts.arrived(Connection(log, "c", cohorts), HEAD, b"7")
+    loop.call_soon(log.append, "a page")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert log == ["c:0", "c:1", "c:2", "a page", *(f"c:{number}" for number in range(3, 8))]
 
 
 async def test_one_callback_answers_all_of_a_commit_whatever_one_of_them_does() -> None:
