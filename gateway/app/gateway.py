@@ -34,7 +34,7 @@ from gateway.errors import GatewayError, SpoolTooNew, SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Reason
 from gateway.spool.base import Spool
-from gateway.spool.engine import open_spool
+from gateway.spool.engine import open_spool, together_of
 from gateway.telemetry import ops, tasks
 from gateway.telemetry.metrics import Metrics
 
@@ -271,7 +271,7 @@ class Gateway:
 
     async def _deliver(self) -> None:
         if self._spool is not None and self._delivers:
-            self._worker = Worker(self._spool, self.live, self._settings.delivery, self.metrics)
+            self._worker = Worker(self._spool, self.live, self._settings.delivery, self.metrics, together_of(self._spool))
             await self._worker.start()
 
     async def _start_ops(self) -> None:

@@ -50,6 +50,7 @@ class Client:
         self._endpoint = settings.endpoint
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout)
         self._metrics = metrics
+        self._rate_limit = settings.rate_limit
         self._interval_s = 1.0 / settings.rate_limit
         self._next_slot = 0.0
         self._session: aiohttp.ClientSession | None = None
@@ -69,6 +70,10 @@ class Client:
         seconds = time.monotonic() - begin
         self._metrics.delivery_request(integration, verdict.label, seconds)
         return Reply(verdict, seconds)
+
+    def share(self, pods: int) -> None:
+        """The rate limit is divided among so many deliverers."""
+        self._interval_s = pods / self._rate_limit
 
     async def close(self) -> None:
         """Close all connections."""

@@ -10,8 +10,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from gateway.catalog.model import IntegrationSettings
 from gateway.catalog.runtime import Integration, Live
 from gateway.delivery.client import Client
+from gateway.delivery.council import Council
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.shipment import Route, Shipment
 from gateway.delivery.standing import Gate, LaneState, Standing, State
@@ -43,7 +45,15 @@ class LaneWorker:
     """Delivers the records of one lane."""
 
     def __init__(
-        self, lane: str, spool: Spool, live: Live, client: Client, settings: DeliverySettings, metrics: Metrics, turns: Turns
+        self,
+        lane: str,
+        spool: Spool,
+        live: Live,
+        client: Client,
+        settings: DeliverySettings,
+        metrics: Metrics,
+        turns: Turns,
+        council: Council | None = None,
     ) -> None:
         target = Lane.parse(lane)
         self.lane = lane
@@ -54,6 +64,10 @@ class LaneWorker:
         self._metrics = metrics
         self._standing = Standing(settings.in_flight, settings.suspend_probe, time.monotonic())
         self._route = Route(lane, target.test_code, spool, client, settings, metrics, self._standing, turns)
+        self._council = council
+        self._seat = council.seat(lane, self._standing, self._found) if council is not None else None
+        if self._seat is not None:
+            self._seat.on_change = self._heard
         self._in_flight: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._nap: asyncio.Timeout | None = None
@@ -87,6 +101,23 @@ class LaneWorker:
                 await asyncio.wait(self._in_flight)
         finally:
             await cancel(*self._in_flight)
+            if self._council is not None and self._seat is not None:
+                self._council.leave(self._seat)
+
+    # -- other deliverers
+
+    def _found(self) -> IntegrationSettings | None:
+        integration = self._live.current.integrations.get(self._integration_id)
+        return integration.settings if integration is not None else None
+
+    def _heard(self) -> None:
+        """Another deliverer has found how the lane stands."""
+        self.wake()
+        self._tell()
+
+    async def _may_probe(self) -> bool:
+        """Of a lane in trouble one deliverer sends one batch."""
+        return self._seat is None or not self._standing.probes or await self._seat.claim()
 
     # -- one turn
 
@@ -137,6 +168,8 @@ class LaneWorker:
             self._hold(State.SUSPENDED, "there is no access token", "Set access_token of this integration.")
             return None
         self._standing.free(integration.settings, now)
+        if self._seat is not None:
+            self._seat.speak()
         return integration
 
     def _hold(self, state: State, message: str, cure: str = "") -> None:
@@ -156,7 +189,13 @@ class LaneWorker:
         integration = self._live.current.integrations.get(self._integration_id)
         gate = self._standing.gate(time.monotonic())
         sound = integration is not None and integration.enabled and integration.access_token
-        if not sound or integration is None or gate.wait_s > 0 or len(self._in_flight) >= gate.in_flight:
+        if (
+            not sound
+            or integration is None
+            or gate.wait_s > 0
+            or len(self._in_flight) >= gate.in_flight
+            or not await self._may_probe()
+        ):
             await self._spool.release([record.id for record in records])
             return
         most = self._most(gate)
@@ -172,6 +211,8 @@ class LaneWorker:
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         self._changed.set()
+        if self._seat is not None:
+            self._seat.speak()
         self._tell()
         if self._standing.gate(time.monotonic()).wait_s > 0:
             self._interrupt()  # what the lane waits for must not be sent now

@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.delivery import words
-from gateway.delivery.retry import Circuit, Phase
-from gateway.delivery.verdict import Action, Verdict
+from gateway.delivery.accord import OPEN, SUSPENDED, WELL, Accord
+from gateway.delivery.retry import CAP_S, Circuit, Phase
+from gateway.delivery.verdict import MAX_RETRY_AFTER_S, Action, Verdict
 from gateway.outcome import Reason
 
 THROTTLED_FOR_S = 600.0
@@ -180,6 +181,56 @@ class Standing:
         self._throttled_since = None
         self._row = ("", 0)
         self._circuit = Circuit(era=self._circuit.era + 1)
+
+    # -- what is agreed with other deliverers
+
+    @property
+    def probes(self) -> bool:
+        """Whether the next batch is a probe, of which one deliverer sends one."""
+        return self._blame is not None or self._circuit.phase is Phase.OPEN
+
+    def accord(self, now: float, wall: float) -> Accord:
+        """What others should know; ``wall`` is Unix seconds at ``now``."""
+        offset = wall - now
+        throttled_at = self._throttled_since + offset if self._throttled_since is not None else 0.0
+        if (blame := self._blame) is not None:
+            return Accord(
+                SUSPENDED, "", self._next_probe + offset, blame.reason.value, blame.code, blame.message, blame.cure, throttled_at=throttled_at
+            )  # fmt: skip
+        circuit, trouble = self._circuit, self._trouble
+        if circuit.phase is Phase.CLOSED or trouble is None:
+            return Accord()
+        return Accord(
+            OPEN, "", circuit.until + offset, trouble.reason.value, trouble.code, trouble.message, trouble.cure,
+            circuit.pauses, circuit.throttles, throttled_at,
+        )  # fmt: skip
+
+    def adopt(self, accord: Accord, settings: object, now: float, wall: float) -> None:
+        """Stand as another deliverer found, who sends with the same ``settings``. A clock of his that is wrong costs one pause at most."""
+        if accord.kind == WELL:
+            if self._blame is not None or self._circuit.phase is not Phase.CLOSED:
+                self._resume()
+            self._mark(now)
+            return
+        try:
+            found = Verdict(Action.RETRY, Reason(accord.reason), accord.code, accord.message, accord.cure)
+        except ValueError:
+            return  # of a version that knows more reasons
+        longest = self.probe_every_s if accord.kind == SUSPENDED else max(CAP_S, MAX_RETRY_AFTER_S)
+        next_try = now + min(max(0.0, accord.next_at - wall), longest)
+        if accord.throttled_at:
+            self._throttled_since = now - max(0.0, wall - accord.throttled_at)
+        era = self._circuit.era + 1
+        if accord.kind == SUSPENDED:
+            self._blame = found._replace(action=Action.SUSPEND)
+            self._blamed_settings = settings
+            self._next_probe = next_try
+            self._circuit = Circuit(era=era)
+        else:
+            self._blame = None
+            self._trouble = found
+            self._circuit = Circuit(Phase.OPEN, 0, accord.pauses, accord.throttles, next_try, era)
+        self._mark(now)
 
     # -- what is shown
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from gateway.catalog.runtime import Live
 from gateway.delivery.client import Client
+from gateway.delivery.council import Council
 from gateway.delivery.lane import LaneWorker
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.standing import LaneState, State
@@ -19,6 +20,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.spool.base import Spool
 from gateway.telemetry.metrics import Metrics, Sample
 from gateway.telemetry.tasks import cancel, keep
+from gateway.together import Together
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 2.0
@@ -29,13 +31,17 @@ _STATES = {State.ACTIVE: 0, State.BACKING_OFF: 1, State.SUSPENDED: 2, State.PAUS
 class Worker:
     """Delivers everything in a spool."""
 
-    def __init__(self, spool: Spool, live: Live, settings: DeliverySettings, metrics: Metrics) -> None:
+    def __init__(
+        self, spool: Spool, live: Live, settings: DeliverySettings, metrics: Metrics, together: Together | None = None
+    ) -> None:
+        """``together`` where other processes empty the same spool."""
         self._spool = spool
         self._live = live
         self._settings = settings
         self._metrics = metrics
         self._client = Client(settings, metrics)
         self._turns = Turns()
+        self._council = Council(together, settings.timeout, metrics, self._client.share) if together is not None else None
         self._lanes: dict[str, LaneWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._finder: asyncio.Task[None] | None = None
@@ -49,6 +55,8 @@ class Worker:
 
     async def start(self) -> None:
         """Begin delivering."""
+        if self._council is not None:
+            await self._council.start()
         self._finder = keep(self._find, "find lanes")
 
     def wake(self) -> None:
@@ -64,7 +72,7 @@ class Worker:
         for lane in lanes:
             if lane not in self._lanes:
                 worker = self._lanes[lane] = LaneWorker(
-                    lane, self._spool, self._live, self._client, self._settings, self._metrics, self._turns
+                    lane, self._spool, self._live, self._client, self._settings, self._metrics, self._turns, self._council
                 )
                 task = self._tasks[lane] = keep(worker.run, f"lane {lane}")
                 task.add_done_callback(partial(self._ended, lane))
@@ -94,6 +102,8 @@ class Worker:
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, grace_s))
         await cancel(*tasks)
+        if self._council is not None:
+            await self._council.close()
         await self._client.close()
         try:
             remaining = sum(lane.queued for lane in (await self._spool.stats()).lanes)

@@ -9,6 +9,7 @@ from gateway.spool.base import Spool
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 from gateway.telemetry.metrics import Metrics
+from gateway.together import Together
 
 
 async def open_spool(settings: SpoolSettings, *, metrics: Metrics | None = None) -> Spool:
@@ -24,3 +25,9 @@ async def open_spool(settings: SpoolSettings, *, metrics: Metrics | None = None)
             Reason.SPOOL_UNAVAILABLE, "kind jetstream needs a package that is not installed: pip install 'ttgateway[jetstream]'"
         ) from None
     return await JetStreamSpool.open(settings, metrics=metrics)
+
+
+def together_of(spool: Spool) -> Together | None:
+    """What the engine offers to processes that share it; None where the spool belongs to one."""
+    found: Together | None = getattr(spool, "together", None)
+    return found

@@ -19,6 +19,7 @@ from gateway.delivery.worker import Worker
 from gateway.outcome import Outcome
 from gateway.sandbox import tiktok
 from gateway.spool.base import DeadLetter, NewRecord, Spool
+from gateway.spool.engine import together_of
 from gateway.spool.memory import MemorySpool
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
@@ -49,7 +50,7 @@ class Delivering:
         self._sandbox = f"http://127.0.0.1:{port}"
         endpoint = {"endpoint": f"{self._sandbox}{tiktok.PATH}", "linger": 0.01, "timeout": 2.0}
         self.settings = DeliverySettings.model_validate(endpoint | settings)
-        self.worker = Worker(spool, self.live, self.settings, self.metrics)
+        self.worker = Worker(spool, self.live, self.settings, self.metrics, together_of(spool))
         self.integrate(SHOP)
 
     def integrate(self, *integrations: dict[str, Any], off: tuple[str, ...] = ()) -> None:

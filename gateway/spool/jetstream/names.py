@@ -79,6 +79,10 @@ class Names:
         """What pods tell each other without keeping it."""
         return f"{self.queue}-control"
 
+    def topic(self, name: str) -> str:
+        """The same, by what it is about."""
+        return f"{self.queue}-pods.{name}"
+
     def subject(self, stream: str, lane: str, owner: str) -> str:
         """Where a record of ``lane`` and ``owner`` goes in ``stream``."""
         return f"{stream}.{lane_tokens(lane)}.{token(owner)}"

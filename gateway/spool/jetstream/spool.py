@@ -28,6 +28,7 @@ from gateway.spool.jetstream.intake import Intake
 from gateway.spool.jetstream.letters import Letters
 from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of, token
 from gateway.spool.jetstream.streams import check_version
+from gateway.spool.jetstream.together import Talk
 from gateway.spool.jetstream.totals import Totals
 from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, sequence_of
 from gateway.spool.settings import SpoolSettings
@@ -67,6 +68,7 @@ class JetStreamSpool:
         self._fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         self._fates = Fates(wire, self._names, self._holdings, self._totals, lambda: not self._closed)
         self._letters = Letters(wire, self._names, self._totals, self._intake.ensure)
+        self.together = Talk(wire, self._names, settings.replicas)
         self._unpurged: dict[str, Reason] = {}
         self._closed = False
         self._last = SpoolStats([], 0, settings.max_bytes, writable=True)
@@ -85,6 +87,7 @@ class JetStreamSpool:
 
         wire = Wire(_options(settings), changed)
         spool = cls(settings, local, wire, metrics)
+        await wire.listen(spool._names.control, lambda words, _headers: spool._told(words))
         try:
             with suppress(BrokerAway):
                 await spool._connect()
@@ -111,7 +114,6 @@ class JetStreamSpool:
     async def _connect(self) -> None:
         await self._wire.connect()
         check_version(self._wire.version)
-        await self._wire.listen(self._names.control, self._told)
         await self._intake.make_ready()
 
     async def _connect_later(self) -> None:
@@ -451,6 +453,7 @@ class JetStreamSpool:
             with suppress(BrokerAway, Refused, TimeoutError):
                 async with asyncio.timeout(_TIMEOUT_S), self._gate.alone():
                     await self._totals.pay(_TIMEOUT_S)
+        await self.together.close()
         await self._wire.close()
         await self._local.close()
 

@@ -80,6 +80,7 @@ class Wire:
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._scans: dict[str, asyncio.Queue[Answer | None]] = {}
         self._inbox = ""
+        self._heard: dict[str, Callable[[bytes, dict[str, str]], None]] = {}
         self.on_delivery: Callable[[Msg], None] = lambda _message: None
         """Called with each record that the broker hands out."""
         self.on_status: Callable[[str], None] = lambda _name: None
@@ -133,16 +134,21 @@ class Wire:
         self._inbox = nc.new_inbox()
         await nc.subscribe(self._inbox + ".>", cb=self._arrived)
         self._nc = nc
+        for subject in list(self._heard):
+            await self._subscribe(nc, subject)
 
-    async def listen(self, subject: str, told: Callable[[bytes], None]) -> None:
-        """Call ``told`` with whatever other pods say on ``subject``, our own words left out."""
+    async def listen(self, subject: str, told: Callable[[bytes, dict[str, str]], None]) -> None:
+        """Call ``told`` with whatever is said on ``subject``, over this connection and all that follow it."""
+        self._heard[subject] = told
+        if self._nc is not None:
+            await self._subscribe(self._nc, subject)
 
+    async def _subscribe(self, nc: Client, subject: str) -> None:
         async def arrived(message: Msg) -> None:
-            told(message.data)
+            self._heard[subject](message.data, message.headers or {})
 
-        if self._nc is None:
-            raise BrokerAway("not connected")
-        await self._nc.subscribe(subject, cb=arrived)
+        with suppress(nats.errors.Error, OSError):
+            await nc.subscribe(subject, cb=arrived)
 
     async def send(self, *messages: Message, reply: str = "") -> None:
         """Publish without waiting for an answer. BrokerAway if there is no connection."""
