@@ -59,7 +59,7 @@ _INT64 = range(-(2**63), 2**64)
 
 _PARAMETER = re.compile(r"([?&;#])([^?&;#=\s\"\\]{1,100})=([^?&;#\s\"]*)")
 _RAW_KEY = re.compile(rb"[?&;#]([^?&;#=\s\"\\]{1,100})=")
-_USERINFO = re.compile(r"//[^/?#@\s]*@")
+_USERINFO = re.compile(r"//[^/?#\s]*@")
 _JSON_KEY = re.compile(r"\"([^\"]{1,64})\"\s*:")
 
 _clean_keys: set[str] = set()
@@ -102,7 +102,7 @@ def _text(value: str, known: Iterable[str], *, grouped: bool, depth: int) -> str
         value = _PARAMETER.sub(partial(_parameter, iter(range(_MAX_DECODED)), depth), value)
     for number in known:
         value = value.replace(number, mark)
-    return spot.numbers(spot.addresses(value, mark), mark, grouped=grouped)
+    return spot.marked(value, mark, grouped=grouped)
 
 
 def url(value: str, known: Iterable[str] = ()) -> str:

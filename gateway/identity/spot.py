@@ -32,6 +32,8 @@ _GROUP = re.compile(r"[0-9]+")
 
 _MAX_CHECKS = 16
 """Numbers of a text that are looked up, which is dear; further ones are taken for telephone numbers."""
+_MAX_ROUNDS = 4
+"""A text that still has some behind others after that is one of nothing else."""
 
 # The same over the bytes of a whole document, wider than the patterns above.
 _RAW_ENCODED = re.compile(rb"%(?:25){0,4}(?:40|2[bB])|[tT]el%3[aA]")
@@ -63,6 +65,17 @@ def calm(raw: bytes) -> bool:
             return False
         at = shape.find(b"000-0000", at + 1)
     return raw.isascii() or _RAW_WIDE.search(raw) is None
+
+
+def marked(text: str, mark: str, *, grouped: bool = True) -> str:
+    """The text with ``mark`` in place of every address and number: looked at again, it stays as it is."""
+    # One may stand right behind another, and be seen to begin only where that has become a mark.
+    for _ in range(_MAX_ROUNDS):
+        before = text
+        text = numbers(addresses(text, mark), mark, grouped=grouped)
+        if text == before:
+            return text
+    return mark
 
 
 def addresses(text: str, mark: str) -> str:
