@@ -17,7 +17,7 @@ import orjson
 import yaml
 
 from gateway.admin.errors import Refused, missing, refused
-from gateway.catalog.store import HEAD, KINDS, SECRETS, CatalogueUnusable, ChangedMeanwhile, Entry, Revision, Store, dumped
+from gateway.catalog.store import HEAD, KINDS, SECRETS, CatalogueUnusable, ChangedMeanwhile, Entry, Revision, Revisions, dumped
 from gateway.errors import Problem
 
 GATEWAY = "ttgateway"
@@ -44,7 +44,7 @@ class Rules(NamedTuple):
 class Draft:
     """The catalogue while it is being changed."""
 
-    def __init__(self, base: Revision, store: Store) -> None:
+    def __init__(self, base: Revision, store: Revisions) -> None:
         self.pipelines: list[Entry] = copy.deepcopy(base.pipelines)
         self.integrations: list[Entry] = copy.deepcopy(base.integrations)
         self.test_codes = dict(base.test_codes)
@@ -90,7 +90,7 @@ class Draft:
 class Changes:
     """One per listener."""
 
-    def __init__(self, store: Store, rules: Rules, now: Callable[[], float]) -> None:
+    def __init__(self, store: Revisions, rules: Rules, now: Callable[[], float]) -> None:
         self.store = store
         self._rules = rules
         self._now = now
@@ -251,7 +251,12 @@ class Changes:
                         entry.pop("test_event_code", None)
             return f"The test event code of {', '.join(over)} expired"
 
-        await self._change(GATEWAY, work)
+        try:
+            await self._change(GATEWAY, work)
+        except Refused as refused:
+            if refused.code not in {"changed_meanwhile", "read_only"}:
+                raise
+            # another pod's, a moment earlier; or the next look finds it again
 
     # -- inside
 

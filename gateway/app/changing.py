@@ -3,6 +3,7 @@
 Law: start-up, reload and the check of a change are one path; there is no second opinion about what is sound.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -10,13 +11,21 @@ from pathlib import Path
 
 from gateway.admin.changes import Changes, Rules
 from gateway.catalog.runtime import Catalogue, compile_catalogue
+from gateway.catalog.shared import Commons, SharedStore
 from gateway.catalog.store import HEAD, Store
 from gateway.config.load import Loaded, load
 from gateway.errors import Problem
 
 
-def make_changes(path: Path, loaded: Callable[[], Loaded], apply: Callable[[], Awaitable[int]], role: str) -> Changes | None:
-    """The way to change the catalogue of the configuration at ``path``; None if it keeps none. ``apply`` reloads and gives the revision that is in force then."""
+def make_changes(
+    path: Path,
+    loaded: Callable[[], Loaded],
+    apply: Callable[[], Awaitable[int]],
+    role: str,
+    commons: Callable[[], Commons | None],
+) -> Changes | None:
+    """The way to change the catalogue of the configuration at ``path``; None if it keeps none. ``apply`` reloads and gives the revision that is in force then; ``commons`` is
+    what pods share, once they have met."""
     folder = loaded().settings.catalog.path
     if folder is None:
         return None
@@ -36,9 +45,9 @@ def make_changes(path: Path, loaded: Callable[[], Loaded], apply: Callable[[], A
         entries = found.settings.pipelines if kind == "pipelines" else found.settings.integrations
         return {each.id: getattr(each, "integrations", ()) for each in entries if f"{kind}.{each.id}" not in found.made}
 
-    return Changes(
-        Store(Path(folder)), Rules(check, apply, declared, lambda: loaded().settings.catalog.test_code_lifetime), time.time
-    )
+    shared = loaded().settings.spool.kind == "jetstream"
+    store = SharedStore(commons, asyncio.get_running_loop()) if shared else Store(Path(folder))
+    return Changes(store, Rules(check, apply, declared, lambda: loaded().settings.catalog.test_code_lifetime), time.time)
 
 
 def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:

@@ -24,6 +24,7 @@ from gateway.app.gauges import Gauges
 from gateway.app.management import Management, make_desk, snippet_of, test_send
 from gateway.app.watch import Watch
 from gateway.catalog.runtime import EMPTY, Catalogue, Live
+from gateway.catalog.shared import Commons, Pod
 from gateway.config.load import Loaded, load
 from gateway.config.watch import Watcher
 from gateway.delivery.worker import Worker
@@ -85,6 +86,8 @@ class Gateway:
         self._management: Management | None = None
         self._managing: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
+        self._commons: Commons | None = None
+        self._following: asyncio.Task[None] | None = None
         self._worker: Worker | None = None
         self._opening: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -134,7 +137,7 @@ class Gateway:
     async def shut_down(self) -> None:
         """Drain, close what is open, say what remains."""
         await self.drain()
-        await tasks.cancel(self._watching, self._opening, self._managing)
+        await tasks.cancel(self._watching, self._opening, self._managing, self._following)
         if self._management is not None:
             await self._management.close()
         await self._watch.close()
@@ -259,6 +262,7 @@ class Gateway:
                 self._spool_tried.set()
                 pause = next(pauses, pause)
                 await asyncio.sleep(pause)
+        await self._share_catalogue(spool)
         self._spool = self._gauges.spool = self._collector.spool = spool
         while self._withdrawn:
             owner, reason = self._withdrawn.popitem()
@@ -268,6 +272,29 @@ class Gateway:
         if "delivery" not in self._loaded.off:
             await self._deliver()
         self._spool_tried.set()
+
+    async def _share_catalogue(self, spool: Spool) -> None:
+        """Before anything is collected or delivered by it: what is in force elsewhere is in force here."""
+        together, folder = together_of(spool), self._loaded.settings.catalog.path
+        if together is None or folder is None:
+            return
+        pod = Pod(self._role != "edge", self._manages, self._sound, self._shared_anew)
+        self._commons = Commons(together, Path(folder), pod)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SPOOL_PATIENCE_S):
+                await self._commons.look()
+        self._following = tasks.keep(self._commons.run, "follow the shared catalogue")
+
+    async def _shared_anew(self) -> None:
+        await self.reload()
+        if self._management is not None and (changes := self._management.desk.changes) is not None:
+            await changes.look()  # what people are shown next is what they would change
+
+    def _sound(self, made: str) -> bool:
+        loaded = load(self._path, made=made, role=self._role)
+        for problem in loaded.problems:
+            _log.debug("shared catalogue: %s", problem)
+        return not loaded.problems or self._no_worse(loaded)
 
     async def _deliver(self) -> None:
         if self._spool is not None and self._delivers:
@@ -290,7 +317,7 @@ class Gateway:
             desk.snippet = lambda pipeline: snippet_of(self._settings, pipeline)
             desk.lanes = self._lanes
             desk.about = lambda: about(self._path, self._loaded, self._settings, self._started)
-            desk.changes = make_changes(self._path, lambda: self._loaded, self._apply, self._role)
+            desk.changes = make_changes(self._path, lambda: self._loaded, self._apply, self._role, lambda: self._commons)
             self._management = Management(admin, desk)
             self._management.watch(self._watch)
             await self._management.start()

@@ -8,11 +8,11 @@ removed. Whatever else stands in an entry is text: ``${…}`` in it refers to no
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -94,6 +94,59 @@ def parsed(text: str) -> Revision:
         raise CatalogueUnusable(f"not a revision of the catalogue: {type(error).__name__}") from None
 
 
+def reference(name: str) -> str:
+    """To the secret of that name, as an entry has it."""
+    return f"${{file:{_SECRETS}/{name}}}"
+
+
+def secret_name(reference_: str) -> str:
+    """The inverse; empty if it refers to none."""
+    match = _SECRET_REFERENCE.fullmatch(reference_)
+    return match[1] if match else ""
+
+
+def named_secrets(revision: Revision, *kinds: str) -> dict[str, str]:
+    """Reference → name of the secrets that entries of ``kinds`` (none given = all) refer to."""
+    fields = (str(entry.get(SECRETS[kind], "")) for kind in kinds or KINDS for entry in revision.entries(kind))
+    return {each: name for each in fields if (name := secret_name(each))}
+
+
+class Revisions(Protocol):
+    """Where changes are kept. Every method blocks, and raises CatalogueUnusable."""
+
+    def fault(self) -> str:
+        """Why nothing can be changed; empty = it can."""
+        ...
+
+    def head(self) -> Revision:
+        """What is in force."""
+        ...
+
+    def revision(self, number: int) -> Revision | None:
+        """One of those that are kept."""
+        ...
+
+    def numbers(self, below: int | None = None) -> list[int]:
+        """The revisions that are kept, newest first; those of changes that never came into force left out."""
+        ...
+
+    def keep_secret(self, kind: str, id_: str, value: str) -> str:
+        """Keep a secret apart; the reference to it."""
+        ...
+
+    def last_secret(self, kind: str, id_: str) -> str:
+        """The reference to the secret that an entry has or had last; empty = none is kept."""
+        ...
+
+    def drop_secrets(self, references: Iterable[str]) -> None:
+        """Remove those of changes that did not come to be."""
+        ...
+
+    def commit(self, revision: Revision) -> None:
+        """Put ``revision`` in force. ChangedMeanwhile unless it follows the one that is."""
+        ...
+
+
 class Store:
     """One folder. Every method blocks: call it off the loop."""
 
@@ -144,18 +197,18 @@ class Store:
         name = f"{kind}.{id_}.{SECRETS[kind]}"
         number = max((_version(path) for path in self._secrets(name)), default=0) + 1
         _write(self.folder / _SECRETS / f"{name}.{number}", value)
-        return f"${{file:{_SECRETS}/{name}.{number}}}"
+        return reference(f"{name}.{number}")
 
     def last_secret(self, kind: str, id_: str) -> str:
         """The reference to the secret that an entry has or had last; empty = none is kept."""
         paths = self._secrets(f"{kind}.{id_}.{SECRETS[kind]}")
-        return f"${{file:{_SECRETS}/{max(paths, key=_version).name}}}" if paths else ""
+        return reference(max(paths, key=_version).name) if paths else ""
 
     def drop_secrets(self, references: Iterable[str]) -> None:
         """Remove the files of changes that did not come to be."""
-        for reference in references:
-            if match := _SECRET_REFERENCE.fullmatch(reference):
-                (self.folder / _SECRETS / match[1]).unlink(missing_ok=True)
+        for name in map(secret_name, references):
+            if name:
+                (self.folder / _SECRETS / name).unlink(missing_ok=True)
 
     def commit(self, revision: Revision) -> None:
         """Put ``revision`` in force. ChangedMeanwhile unless it follows the one that is; CatalogueUnusable if it cannot be written."""
@@ -169,6 +222,40 @@ class Store:
                 self._sweep(revision)
         except OSError as error:
             raise CatalogueUnusable(f"{self.folder} cannot be written: {error.strerror}") from None
+
+    # -- a copy of what is kept elsewhere
+
+    def secrets(self) -> dict[str, str]:
+        """File name → value of all that are here."""
+        found = {}
+        with suppress(OSError, UnicodeDecodeError):
+            for path in (self.folder / _SECRETS).iterdir():
+                if path.suffix[1:].isdigit():
+                    found[path.name] = path.read_text()
+        return found
+
+    def copy_secrets(self, values: Mapping[str, str]) -> None:
+        """Write them, by file name."""
+        try:
+            self._prepare()
+            for name, value in values.items():
+                _write(self.folder / _SECRETS / name, value)
+        except OSError as error:
+            raise CatalogueUnusable(f"{self.folder} cannot be written: {error.strerror}") from None
+
+    def copy_head(self, text: str, keep: Collection[str]) -> bool:
+        """Put ``text`` in force here and remove all secrets but ``keep``; whether it is another text."""
+        try:
+            with self._locked():
+                changed = not self.head_path.exists() or self.head_path.read_bytes() != text.encode()
+                if changed:
+                    _write(self.head_path, text)
+                for path in list((self.folder / _SECRETS).iterdir()):
+                    if path.name not in keep:
+                        path.unlink()
+        except OSError as error:
+            raise CatalogueUnusable(f"{self.folder} cannot be written: {error.strerror}") from None
+        return changed
 
     # -- inside
 
@@ -199,13 +286,13 @@ class Store:
             kept = self.numbers(head.number + 1)
             for number in kept[KEPT:]:
                 self._path(number).unlink()
-            held = {str(entry.get(SECRETS[kind], "")) for kind in KINDS for entry in head.entries(kind)}
+            held = named_secrets(head)
             for path in list((self.folder / _SECRETS).iterdir()):
-                reference = f"${{file:{_SECRETS}/{path.name}}}"
+                own = reference(path.name)
                 kind, id_, *_ = path.name.split(".")
-                if reference in held or not path.suffix[1:].isdigit():
+                if own in held or not path.suffix[1:].isdigit():
                     continue
-                gone = kind in KINDS and head.entry(kind, id_) is None and self.last_secret(kind, id_) == reference
+                gone = kind in KINDS and head.entry(kind, id_) is None and self.last_secret(kind, id_) == own
                 if not (gone and self._remembered(path.stem, kept[:KEPT])):
                     path.unlink()
 

@@ -101,6 +101,9 @@ def _made(folder: Path, text: str | None, loaded: Loaded, role: str) -> _Source:
     loaded.files.append(path)
     source = _Source(doc.Document(str(path)))
     if text is None and not path.exists():
+        if loaded.settings.spool.kind == "jetstream":
+            # What the pods share may hold anything: nobody may be told that it does not exist, nor its queue be buried.
+            loaded.off["catalog"] = "the shared catalogue has not been seen here yet"
         return source
     source.document = document = doc.parse(text, str(path)) if text is not None else _read(path)
     data = _resolved(document, {}, folder.absolute(), loaded, role)

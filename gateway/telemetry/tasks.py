@@ -7,11 +7,12 @@ restarted with a growing pause by ``keep``.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 _running: set[asyncio.Task[Any]] = set()
 _MAX_PAUSE_S = 30.0
+_Result = TypeVar("_Result")
 _HEALTHY_S = 60.0
 """A task that ran this long had recovered: its next crash starts with a short pause again."""
 
@@ -62,6 +63,16 @@ def keep(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[Any]:
                 return
 
     return spawn(supervised(), name)
+
+
+def from_thread(work: Coroutine[Any, Any, _Result], loop: asyncio.AbstractEventLoop, timeout_s: float) -> _Result:
+    """Run ``work`` on ``loop`` from another thread, which waits; TimeoutError ends the work too."""
+    running = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return running.result(timeout_s)
+    except TimeoutError:
+        running.cancel()
+        raise
 
 
 async def cancel(*tasks: asyncio.Task[Any] | None) -> None:

@@ -13,7 +13,7 @@ from gateway.spool.jetstream.wire import Refused, Wire
 from gateway.spool.settings import SpoolSettings
 
 _NS = 1_000_000_000
-_IN_USE = 10058
+_IN_USE, _NO_STREAM = 10058, 10059
 _FIXED = (
     "subjects",
     "retention",
@@ -52,22 +52,30 @@ def wanted(names: Names, settings: SpoolSettings) -> list[dict[str, Any]]:
 
 
 async def prepare(wire: Wire, names: Names, settings: SpoolSettings) -> None:
-    """Create or verify all streams. SpoolUnavailable says which differs in what, BrokerAway that nobody answered."""
+    """Create or verify all streams. SpoolUnavailable says which differs in what, BrokerAway that nobody answered. Where all is as it should be nothing but a look is needed."""
     for stream in wanted(names, settings):
+        name = stream["name"]
         try:
-            await wire.api(f"STREAM.CREATE.{stream['name']}", stream, 5.0)
+            there = (await wire.api(f"STREAM.INFO.{name}"))["config"]
         except Refused as refused:
-            if refused.code != _IN_USE:
-                raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {stream['name']}: {refused.words}") from None
-            await _adopt(wire, stream)
+            if refused.code != _NO_STREAM:
+                raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name}: {refused.words}") from None
+            await _create(wire, stream)
+        else:
+            await _adopt(wire, stream, there)
 
 
-async def _adopt(wire: Wire, stream: dict[str, Any]) -> None:
+async def _create(wire: Wire, stream: dict[str, Any]) -> None:
     name = stream["name"]
     try:
-        there = (await wire.api(f"STREAM.INFO.{name}"))["config"]
+        await wire.api(f"STREAM.CREATE.{name}", stream, 5.0)
     except Refused as refused:
-        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name}: {refused.words}") from None
+        if refused.code != _IN_USE:  # else another pod was quicker, with other settings: its own look finds out
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name}: {refused.words}") from None
+
+
+async def _adopt(wire: Wire, stream: dict[str, Any], there: dict[str, Any]) -> None:
+    name = stream["name"]
     for key in _FIXED:
         default = -1 if key == "max_msgs_per_subject" else False
         if there.get(key, default) != stream.get(key, default):
@@ -75,6 +83,8 @@ async def _adopt(wire: Wire, stream: dict[str, Any]) -> None:
                 Reason.SPOOL_UNAVAILABLE,
                 f"stream {name} exists with {key} {there.get(key)}, {stream.get(key, default)} is needed: name another with spool.stream",
             )
+    if all(there.get(key) == value for key, value in stream.items()):
+        return
     try:
         await wire.api(f"STREAM.UPDATE.{name}", {**there, **stream}, 5.0)
     except Refused as refused:
