@@ -354,7 +354,12 @@ async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(tmp_p
         assert edge.logged("error") == []
     thief = await JetStreamSpool.open(settings["edge"])
     tokens = thief.together.bucket("tokens")
-    attempts = [tokens.bounds(), tokens.keys("integrations"), tokens.entries("integrations"), tokens.entry("integrations.tiktok-shop.access_token.1")]
+    attempts = [
+        tokens.bounds(),
+        tokens.keys("integrations"),
+        tokens.entries("integrations"),
+        tokens.entry("integrations.tiktok-shop.access_token.1"),
+    ]
     for each in await asyncio.gather(*attempts, return_exceptions=True):
         assert isinstance(each, BucketAway)
     heard: list[bytes] = []
