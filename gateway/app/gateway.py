@@ -22,6 +22,7 @@ from gateway.app.about import about
 from gateway.app.changing import compile_sound, make_changes
 from gateway.app.gauges import Gauges
 from gateway.app.management import Management, make_desk, snippet_of, test_send
+from gateway.app.pods import Pods
 from gateway.app.watch import Watch
 from gateway.catalog.runtime import EMPTY, Catalogue, Live
 from gateway.catalog.shared import Commons, Pod
@@ -87,6 +88,7 @@ class Gateway:
         self._managing: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
         self._commons: Commons | None = None
+        self._pods: Pods | None = None
         self._following: asyncio.Task[None] | None = None
         self._worker: Worker | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -140,6 +142,8 @@ class Gateway:
         await tasks.cancel(self._watching, self._opening, self._managing, self._following)
         if self._management is not None:
             await self._management.close()
+        if self._pods is not None:
+            await self._pods.close()
         await self._watch.close()
         if self._spool is not None:
             with suppress(SpoolUnavailable):
@@ -263,6 +267,7 @@ class Gateway:
                 pause = next(pauses, pause)
                 await asyncio.sleep(pause)
         await self._share_catalogue(spool)
+        self._meet_pods(spool)
         self._spool = self._gauges.spool = self._collector.spool = spool
         while self._withdrawn:
             owner, reason = self._withdrawn.popitem()
@@ -284,6 +289,15 @@ class Gateway:
             async with asyncio.timeout(_SPOOL_PATIENCE_S):
                 await self._commons.look()
         self._following = tasks.keep(self._commons.run, "follow the shared catalogue")
+
+    def _meet_pods(self, spool: Spool) -> None:
+        if (together := together_of(spool)) is None:
+            return
+        shows = self._manages and self._settings.admin is not None
+        self._pods = pods = Pods(together, self.metrics, self._watch.counts, self._own_lanes, shows=shows)
+        if shows:
+            self._watch.elsewhere = lambda: pods.others.counts
+        pods.start()
 
     async def _shared_anew(self) -> None:
         await self.reload()
@@ -327,6 +341,10 @@ class Gateway:
         return self._loaded.revision
 
     def _lanes(self) -> list[dict[str, Any]]:
+        """Of all deliverers."""
+        return self._own_lanes() if self._pods is None else self._pods.others.lanes(self._own_lanes())
+
+    def _own_lanes(self) -> list[dict[str, Any]]:
         states = self._worker.lane_states() if self._worker is not None else []
         return [
             {**dict(zip(("integration", "test_event_code"), Lane.parse(each.lane), strict=True)), "state": each.state.value, "since": each.since, "next_try": each.next_try,

@@ -6,7 +6,7 @@ Law: nothing here is done per event; a fault costs charts and alerts, never an e
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Watch:
     def __init__(
         self, metrics: Metrics, gauges: Gauges, live: Live, lanes: Callable[[], list[dict[str, Any]]], folder: Path
     ) -> None:
+        self.elsewhere: Callable[[], Mapping[Key, int]] = dict
+        """What other processes have counted, where their figures are shown here too."""
         self._metrics = metrics
         self._gauges = gauges
         self._live = live
@@ -68,6 +70,12 @@ class Watch:
             self._alerts()
 
     def _read(self) -> Reading:
+        counts = self.counts()
+        counts.update(self.elsewhere())
+        return Reading(counts, self._gauges.records(), self._gauges.oldest_age_s())
+
+    def counts(self) -> Counter[Key]:
+        """What this process has counted since it began."""
         metrics = self._metrics
         counts: Counter[Key] = Counter()
         for (pipeline, _), n in metrics.received_by_wire().items():
@@ -81,7 +89,7 @@ class Watch:
             counts["lag", str(bucket)] = n
         for field, n in metrics.match.items():
             counts["match", field] = n
-        return Reading(counts, self._gauges.records(), self._gauges.oldest_age_s())
+        return counts
 
     def _alerts(self) -> list[Alert]:
         integrations = self._live.current.integrations.values()

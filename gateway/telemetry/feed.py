@@ -2,6 +2,7 @@
 
 Law: bounded, and cheap when nobody looks. At most :data:`RATE` rows a second are kept, the rest is only counted, so that a busy second costs one comparison per event. What
 is kept of a filtered event is its name, pipeline, reason and time, nothing else; of the others the sealed payload. Subscribers that do not keep up miss rows, never the reverse.
+Where pods share an engine a row is known to all of them by its ``uid``: what happens to it here is announced, what happens elsewhere is merged, and a later stage is never undone.
 """
 
 from collections import OrderedDict, deque
@@ -15,6 +16,8 @@ RATE = 50
 """Rows a second; above, the feed shows a sample and says so."""
 KEPT = 500
 _BACKLOG = 200
+_OPEN = frozenset({Outcome.ACCEPTED.value, "retrying"})
+_FINAL = 1 << 30
 MAX_SUBSCRIBERS = 20
 
 
@@ -41,6 +44,13 @@ class Row:
     """The data item as it was posted last."""
     record: int = -1
     key: tuple[str, str] = ("", "")
+    uid: str = ""
+    """The same in all pods; empty while nobody elsewhere knows of it."""
+
+    @property
+    def stage(self) -> int:
+        """Grows with what is known of its fate."""
+        return self.attempts if self.outcome in _OPEN else _FINAL
 
     def told(self) -> dict[str, Any]:
         """As the API shows it."""
@@ -62,13 +72,18 @@ class Subscription:
 class Feed:
     """One per process."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], rate: int = RATE) -> None:
         self._now = now
+        self.rate = rate
+        """Rows a second of what happens here."""
+        self.announce: Callable[[Row], None] | None = None
+        """Called with each row that something has happened to here."""
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._by_event: dict[tuple[str, str], Row] = {}
         self._by_record: dict[int, Row] = {}
+        self._by_uid: dict[str, Row] = {}
         self._second = 0
-        self._left = RATE
+        self._left = rate
         self._number = 0
         self.seen = 0
         """Events that came by."""
@@ -79,7 +94,7 @@ class Feed:
         self.seen += 1
         second = int(self._now())
         if second != self._second:
-            self._second, self._left = second, RATE
+            self._second, self._left = second, self.rate
         if not self._left:
             return False
         self._left -= 1
@@ -93,8 +108,8 @@ class Feed:
         """An event on its way to the spool."""
         row = Row("", self._now(), pipeline, integration, name, Outcome.ACCEPTED.value, "", payload, consent)
         row.key = integration, event_id
-        self._add(row)
         self._by_event[row.key] = row
+        self._add(row)
 
     @property
     def follows(self) -> bool:
@@ -119,6 +134,30 @@ class Feed:
         if outcome:
             self._forget(row)
         self._tell(row)
+        self._announce(row)
+
+    def named(self, row: Row, uid: str) -> None:
+        """Others know ``row`` by that from now on."""
+        row.uid = uid
+        if row.id in self._rows:
+            self._by_uid[uid] = row
+
+    def merge(self, told: Row) -> None:
+        """What happened to a row elsewhere."""
+        row = self._by_uid.get(told.uid)
+        if row is None:
+            self._enter(told)
+            self._by_uid[told.uid] = told
+            if told.stage < _FINAL:
+                self._by_event[told.key] = told  # it may be delivered here
+            return
+        if told.stage <= row.stage:
+            return
+        row.outcome, row.reason, row.attempts, row.sent = told.outcome, told.reason, told.attempts, told.sent
+        row.code, row.answer, row.cure = told.code, told.answer, told.cure
+        if row.stage == _FINAL:
+            self._forget(row)
+        self._tell(row)
 
     def _forget(self, row: Row) -> None:
         """Nothing more will be heard of it."""
@@ -141,12 +180,21 @@ class Feed:
         return self._rows.get(id_)
 
     def _add(self, row: Row) -> None:
+        self._enter(row)
+        self._announce(row)
+
+    def _announce(self, row: Row) -> None:
+        if self.announce is not None:
+            self.announce(row)
+
+    def _enter(self, row: Row) -> None:
         self._number += 1
         row.id = str(self._number)
         self._rows[row.id] = row
         if len(self._rows) > KEPT:
             _, old = self._rows.popitem(last=False)
             self._forget(old)
+            self._by_uid.pop(old.uid, None)
         self._tell(row)
 
     def _tell(self, row: Row) -> None:
