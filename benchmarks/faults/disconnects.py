@@ -20,6 +20,7 @@ import uvloop
 from benchmarks.faults.app import App, Connection
 from benchmarks.faults.wire import Desk
 from benchmarks.machine import rss_mib
+from gateway.edge import limits
 from gateway.edge.connection import AppConnection
 from gateway.edge.listener import Listener
 from gateway.edge.protocol import EdgeProtocol
@@ -115,7 +116,7 @@ async def _left(listener: Listener, app: App) -> Left:
         async with asyncio.timeout(_PATIENCE_S):
             while busy():  # noqa: ASYNC110 - counts of the gateway, which sets no events
                 await asyncio.sleep(0.05)
-    await asyncio.sleep(1.2)  # the last second's belief in clients that had ended their side
+    await asyncio.sleep(limits.FIN_GRACE_S + 0.25)  # the belief in clients that had ended their side
     gc.collect()
     counts = {what: listener.counts()[what] for what in ("connections", "tunnels", "upstream_connections", "waiting_bytes")}
     objects = sum(isinstance(each, _OURS) for each in gc.get_objects())

@@ -41,6 +41,10 @@ class Observes(Protocol):
 class Connected(Protocol):
     """What the listener needs of a client's connection."""
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an end now would cut something off."""
+
     def sweep(self, now: float) -> None:
         """Look whether patience has run out."""
 
@@ -60,6 +64,7 @@ class Context:
         "cohorts",
         "collector",
         "connections",
+        "cut_off",
         "date",
         "draining",
         "error_page",
@@ -111,6 +116,8 @@ class Context:
         """Requests answered 4xx because they could be read in two ways, were too large or too slow."""
         self.rejected = 0
         """Connections beyond the cap."""
+        self.cut_off = 0
+        """Connections that the end of the grace met at work."""
         self.error_page = b""
         self._complained = 0.0
 

@@ -4,6 +4,7 @@ Law: a connection is always in exactly one phase; each phase has one patience an
 The sweep in ``listener.py`` asks once a second, not a timer per request: a deadline is kept to within one sweep.
 """
 
+import math
 from enum import IntEnum
 
 from gateway.edge.settings import LimitSettings
@@ -58,27 +59,39 @@ class Overdue(IntEnum):
     """At once: the peer does not take what it is sent."""
 
 
+_CONSEQUENCES = {
+    Phase.IDLE: Overdue.CLOSE,
+    Phase.HEAD: Overdue.TIMEOUT,
+    Phase.BODY: Overdue.TIMEOUT,
+    Phase.LINGER: Overdue.RESET,
+    Phase.CLOSING: Overdue.RESET,
+}
+
+
 class Patience:
     """Seconds per phase, from the settings."""
 
-    __slots__ = ("_table", "stalled_s")
+    __slots__ = ("_seconds", "stalled_s")
 
     def __init__(self, limits: LimitSettings) -> None:
         self.stalled_s = limits.body_progress
-        self._table: dict[Phase, tuple[float, Overdue]] = {
-            Phase.IDLE: (limits.idle_timeout, Overdue.CLOSE),
-            Phase.HEAD: (limits.header_timeout, Overdue.TIMEOUT),
-            Phase.BODY: (limits.body_progress, Overdue.TIMEOUT),
-            Phase.LINGER: (LINGER_S, Overdue.RESET),
-            Phase.CLOSING: (limits.body_progress, Overdue.RESET),
+        seconds = {
+            Phase.IDLE: limits.idle_timeout,
+            Phase.HEAD: limits.header_timeout,
+            Phase.BODY: limits.body_progress,
+            Phase.LINGER: LINGER_S,
+            Phase.CLOSING: limits.body_progress,
         }
+        # By the phase's number: asked for every connection in every sweep, and an enum's member as a key costs as much as the rest of the look.
+        self._seconds = tuple(seconds.get(phase) or math.inf for phase in Phase)
 
-    def judge(self, phase: Phase, waited_s: float) -> Overdue:
+    def judge(self, phase: int, waited_s: float) -> Overdue:
         """What is due after ``waited_s`` without progress in ``phase``."""
-        patience_s, consequence = self._table.get(phase, (0.0, Overdue.NOTHING))
-        return consequence if patience_s and waited_s > patience_s else Overdue.NOTHING
+        if waited_s <= self._seconds[phase]:
+            return Overdue.NOTHING
+        return _CONSEQUENCES[Phase(phase)]
 
     def sweep_s(self, *others: float) -> float:
-        """How often each connection is looked at: a quarter of the shortest patience, at most a second."""
-        shortest = min([s for s, _ in self._table.values() if s] + [s for s in others if s])
-        return max(0.05, min(1.0, shortest / 4))
+        """How often each connection is looked at: a quarter of the shortest patience that is configured, at most a second."""
+        configured = (self._seconds[phase] for phase in _CONSEQUENCES if phase is not Phase.LINGER)
+        return max(0.05, min(1.0, min([*configured, *(s for s in others if s)]) / 4))

@@ -14,6 +14,7 @@ from gateway.edge.proxy import Exchange
 from gateway.edge.tunnel import Tunnel
 
 IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSING = Phase
+_AT_WORK = frozenset({HEAD, BODY, ANSWER, TUNNEL})
 
 _TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -221,9 +222,17 @@ class ClientLine(asyncio.Protocol):
         if self._phase == IDLE and self._context.now - self._since >= QUIET_S:
             self.close()
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an end now would cut something off."""
+        transport = self._transport
+        return transport is not None and (self._phase in _AT_WORK or transport.get_write_buffer_size() > 0)
+
     def abort(self) -> None:
-        """The listener's grace is over."""
-        if self._transport is not None:
+        """The listener's grace is over. What is cut off must not look complete, and to HTTP/1.0 a plain end does."""
+        if self.at_work:
+            self._reset()
+        elif self._transport is not None:
             self._transport.abort()
 
     def sweep(self, now: float) -> None:
@@ -247,10 +256,12 @@ class ClientLine(asyncio.Protocol):
         elif self._exchange is not None and (phase == ANSWER or self._exchange.began or self._upload_paused):
             self._exchange.sweep(now)
         else:
-            match self._context.patience.judge(Phase(phase), now - self._since):
-                case Overdue.TIMEOUT:
-                    self._refuse(Fault.TOO_SLOW)
-                case Overdue.CLOSE:
-                    self._reset() if transport.get_write_buffer_size() else self.close()
-                case Overdue.RESET:
-                    self._reset()
+            due = self._context.patience.judge(phase, now - self._since)
+            if due is Overdue.NOTHING:
+                return
+            if due is Overdue.TIMEOUT:
+                self._refuse(Fault.TOO_SLOW)
+            elif due is Overdue.RESET or transport.get_write_buffer_size():
+                self._reset()
+            else:
+                self.close()

@@ -35,6 +35,7 @@ _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
 _HOST, _TRANSFER_ENCODING, _CONTENT_LENGTH = istr("Host"), istr("Transfer-Encoding"), istr("Content-Length")
 _EXPECT, _UPGRADE = istr("Expect"), istr("Upgrade")
+_NOBODY = Client("", "", "http", "")
 _known_hosts: set[str] = set()
 _KNOWN_HOSTS_MAX = 256
 _STATUS_LINES: dict[int, bytes] = {}
@@ -74,7 +75,8 @@ class EdgeProtocol(ClientLine):
         self._head_bytes = 0
         self._http10 = False
         self._payload: Any = None
-        self._pieces: list[bytes] = []
+        self._pieces: bytearray | None = None
+        """A body of ours that comes in pieces. One buffer: each byte may come by itself, and an object for each would be many times its size."""
         self._gathered = 0
         """Bytes of the body so far, if it comes in pieces."""
         self._fed = 0
@@ -83,7 +85,7 @@ class EdgeProtocol(ClientLine):
         """Bytes that came with the request in work and may belong to later ones; the parser keeps them."""
         self._deferred: Deferred | None = None
         self._who_key: tuple[str, ...] = ()
-        self._who = Client("", "", "http", "")
+        self._who = _NOBODY
         self._started = 0.0
 
     # -- asyncio
@@ -286,16 +288,19 @@ class EdgeProtocol(ClientLine):
             return
         if head.headers.get(_EXPECT, "").lower() == "100-continue" and head.version[1]:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._pieces = []
+        self._pieces = bytearray()
         self._gather_piece(self._payload.read_nowait(), False)
 
     def _gather_piece(self, data: bytes, complete: bool) -> None:
-        self._pieces.append(data)
+        pieces = self._pieces
+        if pieces is None:
+            return
+        pieces += data
         self._count(len(data))
         if self._gathered > COLLECT_BODY_BYTES:
             self._refuse(Fault.BODY_TOO_LARGE)
         elif complete and self._head is not None:
-            body, self._pieces = b"".join(self._pieces), []
+            body, self._pieces = bytes(pieces), None
             self._account()
             self._context.cohorts.arrived(self, self._head, body)
         elif self._gathered > TAIL_BYTES:
@@ -469,7 +474,7 @@ class EdgeProtocol(ClientLine):
         self._started = self._started or time.perf_counter()
         self._phase = BODY  # something is unread: linger
         self._head = None
-        self._pieces = []
+        self._pieces = None
         self._account()
         self._send(FAULTS[fault])
 

@@ -23,7 +23,10 @@ def test_an_app_replaced_under_load_costs_no_get_and_repeats_no_post() -> None:
     assert found.seen.sent > 200
 
 
-def test_nothing_is_left_of_clients_that_left() -> None:
+def test_nothing_is_left_of_clients_that_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("limits", "line"):
+        monkeypatch.setattr(f"gateway.edge.{room}.FIN_GRACE_S", 0.2)
+    monkeypatch.setattr("gateway.edge.line.FIN_QUIET_S", 0.6)
     begin, after = uvloop.run(disconnects.run(120, rounds=1))
     assert not any(after.counts.values())
     assert (after.objects, after.tasks, after.files) == (0, [], begin.files)

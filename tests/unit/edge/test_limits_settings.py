@@ -29,7 +29,7 @@ def test_each_phase_has_its_patience_and_consequence(phase: Phase, waited_s: flo
 
 
 def test_the_sweep_is_never_slower_than_the_shortest_patience_needs() -> None:
-    assert Patience(LimitSettings()).sweep_s() == pytest.approx(0.5)
+    assert Patience(LimitSettings()).sweep_s() == pytest.approx(1.0)
     assert Patience(LimitSettings.model_validate({"header_timeout": "400ms"})).sweep_s() == pytest.approx(0.1)
     assert Patience(LimitSettings()).sweep_s(0, 0.04) == pytest.approx(0.05)
 
