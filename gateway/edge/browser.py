@@ -19,7 +19,7 @@ from gateway.edge.admission import Admission, bearer
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.body import inflate
 from gateway.edge.head import Head
-from gateway.edge.intake import Intake, Taken, rejections
+from gateway.edge.intake import Intake, Sender, Taken, rejections
 from gateway.edge.origin import Origins, host_only
 from gateway.edge.portions import WHOLE, Portions
 from gateway.edge.visitor import OWN_COOKIES, Purge, VisitorCookies
@@ -150,54 +150,32 @@ class BrowserSide:
         if unusable:
             self._intake.count_rejected(named, unusable)
         jar = self._jar(head)
-        request = self._request_signals(head, jar)
-        visitor: Visitor | None = None
-        loudest: Decision | None = None
-        latest: Decision | None = None
-        said: dict[str, bool] | None = None
-        mode = ""
-        gate = self._gate
-
-        def decide(event: Event) -> Decision:
-            nonlocal loudest, latest, said, mode
-            if latest is not None and event.consent == said and event.consent_mode == mode:
-                return latest  # as of the event before: a page's events mostly say the same
-            said, mode = event.consent, event.consent_mode
-            decision = latest = gate.decide(said, mode, request)
-            if decision is not loudest and (loudest is None or _louder(decision, loudest)):
-                loudest = decision
-            return decision
-
-        def visit(event: Event, decision: Decision) -> Visitor:
-            nonlocal visitor
-            if visitor is None:
-                visitor = self._visitors.visitor(jar, client, get(_USER_AGENT) or event.user_agent, get(_REFERER, ""))
-            if not (visitor.ttp and visitor.anonymous_id) and decision.allows(_MARKETING):
-                self._visitors.make_ids(visitor, event.anonymous_id, event.ttp)
-            return visitor
-
-        def told(taken: Taken) -> Answer:
-            extra = cors
-            if loudest is not None:
-                extra += self._cookies(jar, visitor, pipeline, loudest, events, client)
-            return self._answer(taken, unusable, extra, single=single, gif=gif)
-
+        page = _Page(self._gate, self._request_signals(head, jar), self._visitors, head, client, jar)
         if len(events) > WHOLE:
-            return self._portions.work_off(
-                named,
-                events,
-                lambda some: self._intake.take(pipeline, some, decide, visit),
-                told,
-                lambda error: answer.not_stored(error, cors),
-            )
-        taken = self._intake.take(pipeline, events, decide, visit)
-        success = told(taken)
-        if not taken.waits:
-            return success
+            return self._in_portions(page, pipeline, parsed, cors, single=single)
+        taken = self._intake.take(pipeline, events, page)
+        success = self._answer(taken, unusable, self._headers(page, pipeline, events, cors), single=single, gif=gif)
+        return self._put(taken, success, cors) if taken.waits else success
+
+    def _put(self, taken: Taken, success: Answer, cors: bytes) -> Answer | Deferred:
         try:
             return Deferred(self._intake.put(taken), success, lambda error: answer.not_stored(error, cors))
         except SpoolUnavailable as error:
             return answer.not_stored(error, cors)
+
+    def _in_portions(self, page: "_Page", pipeline: Pipeline, parsed: Parsed, cors: bytes, *, single: bool) -> Deferred:
+        events, unusable = parsed.events, parsed.rejected
+        return self._portions.work_off(
+            pipeline.id,
+            events,
+            lambda some: self._intake.take(pipeline, some, page),
+            lambda taken: self._answer(taken, unusable, self._headers(page, pipeline, events, cors), single=single, gif=False),
+            lambda error: answer.not_stored(error, cors),
+        )
+
+    def _headers(self, page: "_Page", pipeline: Pipeline, events: list[Event], cors: bytes) -> bytes:
+        decision = page.loudest
+        return cors if decision is None else cors + self._cookies(page, pipeline, decision, events)
 
     def refused(self, error: BadInput | SpoolUnavailable, head: Head, client: Client) -> Answer:
         """The answer to a request that was turned away before or with its pipeline; readable by the page that sent it, where it may be."""
@@ -210,13 +188,12 @@ class BrowserSide:
         self._intake.count_refused(pipeline.id, Reason.RATE_LIMITED, n)
         return answer.refusal(Reason.RATE_LIMITED, admission.TOO_FAST, cors, admission.TOO_FAST_RETRY_AFTER_S)
 
-    def _cookies(
-        self, jar: Mapping[str, str], visitor: Visitor | None, pipeline: Pipeline, decision: Decision, events: list[Event], client: Client
-    ) -> bytes:  # fmt: skip
+    def _cookies(self, page: "_Page", pipeline: Pipeline, decision: Decision, events: list[Event]) -> bytes:
+        jar, visitor = page.jar, page.visitor
         if visitor is None:
             if not (jar and decision.explicitly_denied(_MARKETING)):
                 return b""
-            visitor = self._visitors.visitor(jar, client, "", "")
+            visitor = self._visitors.visitor(jar, page.client, "", "")
         refresh, ttclid = False, ""
         for event in events:
             refresh = refresh or event.type == "page"
@@ -246,6 +223,47 @@ class BrowserSide:
 
     def _request_signals(self, head: Head, jar: Mapping[str, str]) -> RequestSignals:
         return self._signals.read(jar, head.headers.get(_GPC))
+
+
+class _Page(Sender):
+    """The page that sends a request: one visitor, whose consent each event may state anew."""
+
+    def __init__(
+        self, gate: Gate, signals: RequestSignals, visitors: VisitorCookies, head: Head, client: Client, jar: Mapping[str, str]
+    ) -> None:
+        self._gate = gate
+        self._signals = signals
+        self._visitors = visitors
+        self._head = head
+        self._said: dict[str, bool] | None = None
+        self._mode = ""
+        self._latest: Decision | None = None
+        self.client = client
+        self.jar = jar
+        self.visitor: Visitor | None = None
+        self.loudest: Decision | None = None
+        """Of all the events' decisions, the one for the cookies."""
+
+    def decide(self, event: Event) -> Decision:
+        latest = self._latest
+        if latest is not None and event.consent == self._said and event.consent_mode == self._mode:
+            return latest  # as of the event before: a page's events mostly say the same
+        self._said, self._mode = event.consent, event.consent_mode
+        decision = self._latest = self._gate.decide(event.consent, event.consent_mode, self._signals)
+        loudest = self.loudest
+        if loudest is None or _louder(decision, loudest):
+            self.loudest = decision
+        return decision
+
+    def visit(self, event: Event, decision: Decision) -> Visitor:
+        visitor = self.visitor
+        if visitor is None:
+            get = self._head.headers.get
+            agent = get(_USER_AGENT) or event.user_agent
+            visitor = self.visitor = self._visitors.visitor(self.jar, self.client, agent, get(_REFERER, ""))
+        if not (visitor.ttp and visitor.anonymous_id) and decision.allows(_MARKETING):
+            self._visitors.make_ids(visitor, event.anonymous_id, event.ttp)
+        return visitor
 
 
 def _louder(decision: Decision, than: Decision) -> bool:

@@ -51,6 +51,18 @@ class Taken(NamedTuple):
         return bool(self.records) or self.under_way is not None
 
 
+class Sender:
+    """Who sends a request's events. A class rather than two functions: closures that know each other are rubbish that only the collector of cycles removes."""
+
+    def decide(self, event: Event) -> Decision:
+        """Whether and for what its visitor has consented."""
+        raise NotImplementedError
+
+    def visit(self, event: Event, decision: Decision) -> Visitor:
+        """The visitor of an event that will be sealed."""
+        raise NotImplementedError
+
+
 class Intake:
     """Gates, seals and spools the events of one request."""
 
@@ -70,13 +82,12 @@ class Intake:
         self,
         pipeline: Pipeline,
         events: list[Event],
-        decide: Callable[[Event], Decision],
-        visit: Callable[[Event, Decision], Visitor],
+        sender: Sender,
         *,
         integrations: tuple[Integration, ...] | None = None,
         bots_policy: str = "",
     ) -> Taken:
-        """Turn ``events`` into records. ``visit`` gives the visitor of an event that will be sealed."""
+        """Turn ``events`` into records."""
         records: list[NewRecord] = []
         accepted: list[tuple[str, str]] = []
         keys: dict[int, None] = {}
@@ -102,7 +113,7 @@ class Intake:
                     feed.filtered(pipeline.id, "", event.name, last)
                 filtered_events += 1
                 continue
-            decision = decide(event)
+            decision = sender.decide(event)
             willing: list[Integration] = []
             for integration in targets:
                 reason = decision.refusal(integration.consent) if integration.enabled else Reason.INTEGRATION_DISABLED
@@ -116,7 +127,7 @@ class Intake:
             if not willing:
                 filtered_events += 1
                 continue
-            visitor = visit(event, decision)
+            visitor = sender.visit(event, decision)
             bot = policy != "allow" and bots.is_bot(visitor.user_agent)
             if bot and policy == "drop":
                 last = Reason.BOT

@@ -17,7 +17,7 @@ from gateway.edge.admission import Admission, bearer
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.body import inflate
 from gateway.edge.head import Head
-from gateway.edge.intake import Intake, Taken, rejections
+from gateway.edge.intake import Intake, Sender, Taken, rejections
 from gateway.edge.portions import WHOLE, Portions
 from gateway.errors import BadInput, SpoolUnavailable
 from gateway.event import jsonbody, native, signal
@@ -69,15 +69,15 @@ class ServerSide:
         signature.verify(get("X-Timestamp", ""), get("X-Signature", ""), body, pipeline.secret, self._now())
         parsed = parsed or signal.parse(jsonbody.load(body), None)
         n = len(parsed.events) + len(parsed.rejected)
-        decide = self._decider(pipeline, parsed.events, get("X-Consent"))
-        if decide is None:
+        sender = self._sender(pipeline, parsed.events, get("X-Consent"))
+        if sender is None:
             self._intake.count_refused(pipeline.id, Reason.CONSENT_REQUIRED, n)
             return answer.refusal(Reason.CONSENT_REQUIRED, _CURE)
         if not self._admission.admit(pipeline, n):
             self._intake.count_refused(pipeline.id, Reason.RATE_LIMITED, n)
             return answer.refusal(Reason.RATE_LIMITED, admission.TOO_FAST, b"", admission.TOO_FAST_RETRY_AFTER_S)
         self._intake.count_rejected(pipeline.id, parsed.rejected)
-        events, unusable, visit = parsed.events, parsed.rejected, _visitors(pipeline)
+        events, unusable, intake = parsed.events, parsed.rejected, self._intake
 
         def told(taken: Taken) -> Answer:
             return answer.tally(taken.accepted_events, taken.filtered_events, rejections(unusable, taken.rejected))
@@ -86,16 +86,16 @@ class ServerSide:
             return self._portions.work_off(
                 pipeline.id,
                 events,
-                lambda some: self._intake.take(pipeline, some, decide, visit, bots_policy="allow"),
+                lambda some: intake.take(pipeline, some, sender, bots_policy="allow"),
                 told,
                 answer.not_stored,
             )
-        taken = self._intake.take(pipeline, events, decide, visit, bots_policy="allow")
+        taken = intake.take(pipeline, events, sender, bots_policy="allow")
         success = told(taken)
         if not taken.waits:
             return success
         try:
-            return Deferred(self._intake.put(taken), success, answer.not_stored)
+            return Deferred(intake.put(taken), success, answer.not_stored)
         except SpoolUnavailable as error:
             return answer.not_stored(error)
 
@@ -112,8 +112,8 @@ class ServerSide:
                 raise BadInput(first.reason, f"Batch.{first.at}: {first.detail}")
             pipeline, integration = self._authorised(head.headers.get("Access-Token", ""), parsed.events[0].pixel_codes[0])
             named = pipeline.id
-            decide = self._decider(pipeline, parsed.events, head.headers.get("X-Consent"), integration)
-            if decide is None:
+            sender = self._sender(pipeline, parsed.events, head.headers.get("X-Consent"), integration)
+            if sender is None:
                 raise BadInput(Reason.CONSENT_REQUIRED, _CURE)
             if not self._admission.admit(pipeline, n):
                 self._intake.count_refused(named, Reason.RATE_LIMITED, n)
@@ -121,7 +121,7 @@ class ServerSide:
         except (BadInput, SpoolUnavailable) as error:
             self._intake.count_refused(named, error.reason, n)
             return answer.envelope(error.reason, error.detail, request_id, getattr(error, "retry_after_s", 0))
-        events, visit, only = parsed.events, _visitors(pipeline), (integration,)
+        events, only, intake = parsed.events, (integration,), self._intake
 
         def told(taken: Taken) -> Answer:
             if taken.rejected and not taken.records:
@@ -137,16 +137,16 @@ class ServerSide:
             return self._portions.work_off(
                 named,
                 events,
-                lambda some: self._intake.take(pipeline, some, decide, visit, integrations=only, bots_policy="allow"),
+                lambda some: intake.take(pipeline, some, sender, integrations=only, bots_policy="allow"),
                 told,
                 not_stored,
             )
-        taken = self._intake.take(pipeline, events, decide, visit, integrations=only, bots_policy="allow")
+        taken = intake.take(pipeline, events, sender, integrations=only, bots_policy="allow")
         success = told(taken)
         if not taken.waits:
             return success
         try:
-            return Deferred(self._intake.put(taken), success, not_stored)
+            return Deferred(intake.put(taken), success, not_stored)
         except SpoolUnavailable as error:
             return not_stored(error)
 
@@ -174,9 +174,9 @@ class ServerSide:
             "Access-Token must be the token of the integration with this event_source_id, or its pipeline's secret",
         )
 
-    def _decider(
+    def _sender(
         self, pipeline: Pipeline, events: list[Event], header: str | None, integration: Integration | None = None
-    ) -> Callable[[Event], Decision] | None:
+    ) -> "_BackEnd | None":
         """How consent is decided, None if it is required and was not given."""
         required = pipeline.required if integration is None else (integration.consent,)
         said: dict[str, bool] = {}
@@ -190,24 +190,28 @@ class ServerSide:
             said = dict.fromkeys((category for each in required for category in each), True)
         elif any(required) and any(event.consent is None for event in events):
             return None
+        # The request came to us and not to the site: an event without a page happened on the pipeline's first domain.
+        site = next((domain for domain in pipeline.settings.domains if not domain.startswith("*.")), "")
+        return _BackEnd(self.gate, said, site)
 
+
+class _BackEnd(Sender):
+    """The body's visitors, each with the consent that the event or else the call states."""
+
+    def __init__(self, gate: Gate, said: dict[str, bool], site: str) -> None:
+        self._gate = gate
+        self._said = said
+        self._site = site
+
+    def decide(self, event: Event) -> Decision:
         # What the event says about a category is nearer to its visitor than what the call says about all of them.
-        def decide(event: Event) -> Decision:
-            return self.gate.decide({**said, **event.consent} if event.consent else said, event.consent_mode, None)
+        said = {**self._said, **event.consent} if event.consent else self._said
+        return self._gate.decide(said, event.consent_mode, None)
 
-        return decide
-
-
-def _visitors(pipeline: Pipeline) -> Callable[[Event, Decision], Visitor]:
-    """The body's visitor. The request came to us and not to the site: an event without a page happened on the pipeline's first domain."""
-    site = next((domain for domain in pipeline.settings.domains if not domain.startswith("*.")), "")
-
-    def visit(event: Event, _decision: Decision) -> Visitor:
+    def visit(self, event: Event, decision: Decision) -> Visitor:
         try:
             address = ipaddress.ip_address(event.ip)
             ip = str(address) if is_public(address) else ""
         except ValueError:
             ip = ""
-        return Visitor(ip=ip, user_agent=event.user_agent, anonymous_id="", host=site)
-
-    return visit
+        return Visitor(ip=ip, user_agent=event.user_agent, anonymous_id="", host=self._site)

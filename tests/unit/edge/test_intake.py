@@ -8,10 +8,10 @@ import orjson
 import pytest
 from collect_desk import INTEGRATION, PIPELINE, Desk
 
-from gateway.consent.gate import Gate
+from gateway.consent.gate import Decision, Gate
 from gateway.consent.settings import ConsentSettings
 from gateway.edge.body import MAX_BODY, inflate
-from gateway.edge.intake import Taken, rejections
+from gateway.edge.intake import Sender, Taken, rejections
 from gateway.errors import BadInput
 from gateway.event.model import Event, Rejection, Wire
 from gateway.identity.seal import Visitor
@@ -19,20 +19,25 @@ from gateway.outcome import Reason
 
 
 def take(*events: Event) -> tuple[Desk, Taken]:
+    class Somebody(Sender):
+        """Consents to everything; one event's visitor has an address that nothing can store."""
+
+        gate = Gate(ConsentSettings(default="grant"))
+
+        def decide(self, event: Event) -> Decision:
+            return self.gate.decide(None, "", None)
+
+        def visit(self, event: Event, decision: Decision) -> Visitor:
+            return Visitor(ip="\ud800" if event.name == "unstorable" else "", user_agent="Mozilla/5.0")
+
     desk = Desk(
         pipelines=[{**PIPELINE, "integrations": ["tt", "twin"]}], integrations=[INTEGRATION, {**INTEGRATION, "id": "twin"}]
     )
     (pipeline,) = desk.live.current.pipelines
-    gate = Gate(ConsentSettings(default="grant"))
-    taken = desk.collector._intake.take(
-        pipeline,
-        list(events),
-        lambda _event: gate.decide(None, "", None),
-        lambda event, _decision: Visitor(ip="\ud800" if event.name == "unstorable" else "", user_agent="Mozilla/5.0"),
-    )
-    return desk, taken
+    return desk, desk.collector._intake.take(pipeline, list(events), Somebody())
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("value", [{1}, object(), 1 << 70, "\ud800"])
 def test_a_value_that_cannot_be_stored_costs_no_event(value: Any) -> None:
     desk, taken = take(Event(Wire.SIGNAL, "track", "x", properties={"v": value, "kept": 1}))
@@ -40,6 +45,7 @@ def test_a_value_that_cannot_be_stored_costs_no_event(value: Any) -> None:
     assert desk.outcomes() == {}
 
 
+@pytest.mark.interpreted
 def test_an_event_that_cannot_be_stored_is_rejected_for_all() -> None:
     """No wire lets in what the sealer could not replace; should one ever, it must cost one event and neither its neighbours nor the request."""
     desk, taken = take(*(Event(Wire.SIGNAL, "track", name) for name in ("a", "unstorable", "b")))
