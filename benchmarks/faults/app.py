@@ -11,6 +11,8 @@ import signal
 import socket
 from pathlib import Path
 
+import uvloop
+
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
 _PIECE = bytes(50_000)
 _PIECES = 100
@@ -110,7 +112,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        while self._pieces and not self._full:
+        while self._pieces and not self._full and not self._transport.is_closing():
             self._pieces -= 1
             if self._pieces:
                 self._transport.write(_PIECE)
@@ -149,7 +151,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     parser.add_argument("--keep-alive", type=float, default=60.0)
     args = parser.parse_args()
-    asyncio.run(_main(socket.socket(fileno=args.fd), App(args.log, args.keep_alive)))
+    uvloop.run(_main(socket.socket(fileno=args.fd), App(args.log, args.keep_alive)))
 
 
 if __name__ == "__main__":
