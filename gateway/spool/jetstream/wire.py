@@ -6,17 +6,22 @@ connection ends all that wait at once. Reconnecting never gives up.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
+from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SpoolUnavailable
+from gateway.outcome import Reason
+from gateway.spool.settings import SpoolSettings
 
 _log = logging.getLogger(__name__)
 _API = "$JS.API."
@@ -69,6 +74,52 @@ class Answer(NamedTuple):
         return body
 
 
+def options(settings: SpoolSettings) -> dict[str, Any]:
+    """How to connect: addresses, credentials, trust, as the files say now (blocks). SpoolUnavailable if a file that they name cannot be used."""
+    servers = [each.strip() for each in settings.url.split(",") if each.strip()]
+    found: dict[str, Any] = {"servers": servers, "name": "ttgateway"}
+    if settings.credentials:
+        found["user_credentials"] = _credentials(settings.credentials)
+    if settings.tls_ca or any(each.startswith("tls://") for each in servers):
+        try:
+            found["tls"] = ssl.create_default_context(cafile=settings.tls_ca or None)
+        except OSError as error:  # an SSLError is one
+            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"spool.tls_ca {settings.tls_ca}: {error.strerror}") from None
+    return found
+
+
+def _credentials(path: str) -> RawCredentials:
+    """As text: the library would read the file in the loop, at every connection."""
+
+    def unusable(why: str) -> SpoolUnavailable:
+        return SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"spool.credentials {path}: {why}")
+
+    try:
+        text = Path(path).read_text(encoding="ascii")
+    except OSError as error:
+        raise unusable(error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise unusable("is no .creds file") from None
+    if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+        raise unusable("is no .creds file")
+    if find_spec("nkeys") is None:
+        raise unusable("needs a package that is not installed: pip install 'ttgateway[jetstream]'")
+    return RawCredentials(text)
+
+
+class _Client(Client):
+    """Says nothing to a server that does not speak TLS where TLS is asked for; the library would go on in clear, password first."""
+
+    def __init__(self, *, trusts: bool) -> None:
+        super().__init__()
+        self._trusts = trusts
+
+    def _connect_command(self) -> bytes:
+        if self._trusts and not self._server_info.get("tls_required"):
+            raise nats.errors.Error("the server does not speak TLS")
+        return super()._connect_command()
+
+
 class Wire:
     """One connection. ``on_change`` is called whenever it is had or lost."""
 
@@ -113,7 +164,7 @@ class Wire:
         async def failed(error: Exception) -> None:
             _log.debug("broker: %s", error)
 
-        nc = Client()
+        nc = _Client(trusts=bool(self._options.get("tls")))
         try:
             # Without a limit of ours, it would go on trying until the broker is there.
             async with asyncio.timeout(_CONNECT_S):
