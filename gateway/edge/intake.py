@@ -159,7 +159,9 @@ class Intake:
                 shared = orjson.dumps(sealed)
                 for integration in willing:
                     lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
+                    called = ""
                     if event.event_id:
+                        called = f"{name} {event.event_id}"
                         key = recent.key(lane, name, event.event_id)
                         commit = self._under_way.get(key)
                         if commit is not None:
@@ -173,7 +175,7 @@ class Intake:
                         rules = integration.program.user_rules(event.wire._value_, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
-                    records.append(NewRecord(lane, who, received, payload))
+                    records.append(NewRecord(lane, who, received, payload, called))
                     if feed is not None and feed.wants():
                         feed.accepted(pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source)
             except (orjson.JSONEncodeError, RecursionError):

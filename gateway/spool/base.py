@@ -26,6 +26,8 @@ class NewRecord(NamedTuple):
     owner: str
     accepted_at: float
     payload: bytes
+    key: str = ""
+    """What the sender calls it: of two records of a lane with the same key, an engine that many pods share keeps the first (outcome ``deduplicated``). Empty = never the same."""
 
 
 class Record(NamedTuple):

@@ -44,7 +44,7 @@ class MemorySpool:
         size = sum(len(record.payload) for record in records)
         if self._used_bytes + size > self._max_bytes:
             raise SpoolUnavailable(Reason.SPOOL_FULL, "the spool has reached max_bytes", 30)
-        for lane, owner, accepted_at, payload in records:
+        for lane, owner, accepted_at, payload, _ in records:
             self._enqueue(Record(self._new_id(), lane, owner, accepted_at, payload, 0))
             self._totals[lane, Outcome.ACCEPTED.value, ""] += 1
         self._used_bytes += size

@@ -59,7 +59,7 @@ class Transaction:
 
     def put(self, records: Sequence[NewRecord]) -> None:
         """Queue new records and tally them as accepted."""
-        lanes, owners, accepted, payloads = zip(*records, strict=True)
+        lanes, owners, accepted, payloads, _ = zip(*records, strict=True)
         if lanes.count(lanes[0]) == len(lanes):
             segments = split(lanes[0], owners, accepted, payloads)
             self.totals[lanes[0], "accepted", ""] += len(lanes)
@@ -69,7 +69,7 @@ class Transaction:
             for record in records:
                 by_lane.setdefault(record[0], []).append(record)
             for lane, rows in by_lane.items():
-                _, owners, accepted, payloads = zip(*rows, strict=True)
+                _, owners, accepted, payloads, _ = zip(*rows, strict=True)
                 segments += split(lane, owners, accepted, payloads)
                 self.totals[lane, "accepted", ""] += len(rows)
         self.queue(segments)

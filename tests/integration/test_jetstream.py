@@ -254,6 +254,108 @@ async def test_the_disk_belongs_to_one_process(spool: JetStreamSpool, broker: Br
         await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
 
 
+# --- the same event twice
+
+
+def called(payload: str, key: str, lane: str = "a") -> NewRecord:
+    return NewRecord(lane, "", time.time(), payload.encode(), key)
+
+
+async def test_the_same_event_at_two_pods_is_kept_once(broker: Broker, tmp_path: Path) -> None:
+    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
+    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw"))
+    await one.put([called("1", "Purchase order-1"), called("2", "Purchase order-2")])
+    await two.put([called("1", "Purchase order-1"), called("code", "Purchase order-1", lane="a|TEST1")])
+    await two.put([called("another event", "AddToCart order-1"), called("no id", ""), called("no id", "")])
+    records = await everything(two, 5)
+    assert sorted(record.payload for record in records) == [b"1", b"2", b"another event", b"no id", b"no id"]
+    assert [record.payload for record in await everything(two, 1, lane="a|TEST1")] == [b"code"]
+    await two.settle(done(records))
+    assert await one.lease("a", 10, MIB, 0.2) == []
+    await one.put([called("1", "Purchase order-1")])  # also after the first was delivered
+    assert await one.lease("a", 10, MIB, 0.2) == []
+    await one.close()
+    totals = (await two.stats()).totals
+    assert (totals["a", "accepted", ""], totals["a", "delivered", ""], totals["a", "deduplicated", "repeated"]) == (7, 5, 2)
+    await two.close()
+
+
+async def test_what_a_pod_kept_while_the_broker_was_away_from_it_is_known_there(broker: Broker, tmp_path: Path) -> None:
+    """The visitor repeated it at another pod meanwhile."""
+    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
+    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw"))
+    await two.put([called("1", "Purchase order-1")])
+    one._intake.open_breaker("for the test")
+    await one.put([called("1", "Purchase order-1"), called("2", "Purchase order-2")])
+    await in_use(one)
+    records = await everything(one, 2)
+    assert sorted(record.payload for record in records) == [b"1", b"2"]
+    await one.settle(done(records))
+    assert await two.lease("a", 10, MIB, 0.2) == []
+    await two.close()
+    totals = (await one.stats()).totals
+    assert (totals["a", "accepted", ""], totals["a", "delivered", ""], totals["a", "deduplicated", "repeated"]) == (3, 2, 1)
+    await one.close()
+
+
+async def test_what_was_published_without_an_answer_is_its_own_and_counted_once(broker: Broker, tmp_path: Path) -> None:
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="150ms"))
+    await spool.put([called("0", "Purchase order-0")])
+    assert broker.process is not None
+    broker.process.send_signal(19)  # SIGSTOP: it will read the publication later
+    await spool.put([called("1", "Purchase order-1")])
+    broker.process.send_signal(18)
+    await in_use(spool)
+    await spool.settle(done(await everything(spool, 2)))
+    stats = await spool.stats()
+    assert stats.totals["a", "accepted", ""] == stats.totals["a", "delivered", ""] == 2
+    assert ("a", "deduplicated", "repeated") not in stats.totals
+    await spool.close()
+
+
+async def test_an_event_refused_for_want_of_room_may_come_again(broker: Broker, tmp_path: Path) -> None:
+    """What fitted in stays: the broker would swallow its repetition even if it had been removed."""
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", max_bytes="1MiB"))
+    pair = [called("x" * 50_000, "small"), called("y" * 400_000, "large")]
+    await spool.put([called("z" * 400_000, "first")])
+    await spool.put([called("z" * 200_000, "second")])
+    with pytest.raises(SpoolUnavailable) as refused:
+        await spool.put(pair)
+    assert refused.value.reason is Reason.SPOOL_FULL
+    first = await everything(spool, 3)
+    await spool.settle(done(first))
+    await spool.put(pair)
+    second = await everything(spool, 1)
+    assert sorted(record.payload[:1] for record in (*first, *second)) == [b"x", b"y", b"z", b"z"]
+    await spool.settle(done(second))
+    stats = await spool.stats()
+    assert (stats.totals["a", "accepted", ""], stats.totals["a", "delivered", ""]) == (5, 4)
+    assert stats.totals["a", "deduplicated", "repeated"] == 1
+    await spool.close()
+
+
+async def test_a_look_at_the_figures_does_not_hold_up_collecting(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that says nothing: the look ends as soon as somebody waits behind it."""
+    monkeypatch.setattr("gateway.spool.jetstream.spool._LOOK_S", 3600.0)
+    monkeypatch.setattr("gateway.spool.jetstream.figures._PAY_S", 3600.0)
+    monkeypatch.setattr("gateway.spool.jetstream.spool._PAY_S", 3600.0)
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
+    await spool.put([new("1")])
+    before = await spool.stats()
+    assert broker.process is not None
+    broker.process.send_signal(19)
+    looking = asyncio.ensure_future(spool.stats())
+    while spool._gate._limit is None:  # noqa: ASYNC110 - it has begun
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30), spool._gate.shared():
+        pass
+    assert (await looking).totals == before.totals
+    broker.process.send_signal(18)
+    await spool.close()
+
+
 # --- a broker that is not as it should be
 
 

@@ -1,6 +1,7 @@
 """Making records durable (io): on the broker, or below ``path`` while it is away.
 
-Law: the future of a put resolves when one of the two has all of its records. A record has one id, whichever way it goes, so that what both have got is kept once.
+Law: the future of a put resolves when one of the two has all of its records. A record has one id, whichever way it goes and whichever pod it comes to, so that what several
+have got is kept once.
 While the breaker is open nobody waits for the broker; it closes when everything kept here has been forwarded.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -17,7 +18,7 @@ from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Done, NewRecord, Record, Settlement, Spool
 from gateway.spool.jetstream.gate import Gate
 from gateway.spool.jetstream.holding import Holdings
-from gateway.spool.jetstream.names import Names
+from gateway.spool.jetstream.names import Names, message_id
 from gateway.spool.jetstream.streams import ensure_lane, prepare
 from gateway.spool.jetstream.totals import Totals
 from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire
@@ -27,6 +28,8 @@ from gateway.telemetry import tasks
 
 _log = logging.getLogger(__name__)
 _ID_BYTES = 32
+_NEW, _TRIED = b"n", b"t"
+"""Goes before the id on this disk: whether the broker may have the record already. If not, one that it knows came from elsewhere."""
 _FORWARD_RECORDS = 256
 _FORWARD_BYTES = 4 << 20
 _FORWARD_TIMEOUT_S = 3.0
@@ -68,6 +71,8 @@ class Intake:
         self._forwarder: asyncio.Task[None] | None = None
         self._ready = False
         self._said = ""
+        self._tried: set[str] = set()
+        """Ids of a forwarding that was interrupted."""
         self.away = True
         """The breaker: nobody waits for the broker."""
         self.on_back: Callable[[], None] = lambda: None
@@ -120,12 +125,12 @@ class Intake:
     async def _store(self, group: Group) -> None:
         try:
             async with self._gate.shared():
-                named = [(f"{self._run}{next(self._numbers):016x}", record) for record in group.records]
+                named = [(self._name(record), record) for record in group.records]
+                how = _NEW if self.away else _TRIED
                 if self.away or not await self._publish(named, self._settings.publish_timeout):
-                    await self._local.put([record._replace(payload=id_.encode() + record.payload) for id_, record in named])
+                    await self._local.put([record._replace(payload=how + id_.encode() + record.payload) for id_, record in named])
                     self._wake.set()
-                for lane, n in Counter(record.lane for record in group.records).items():
-                    self._totals.add(lane, Outcome.ACCEPTED, "", n)
+                self._count(group.records, Outcome.ACCEPTED, "")
         except SpoolUnavailable as error:
             if not group.future.done():
                 group.future.set_exception(error)
@@ -139,8 +144,15 @@ class Intake:
             if not group.future.done():
                 group.future.set_result(None)
 
+    def _name(self, record: NewRecord) -> str:
+        return message_id(record.lane, record.key) if record.key else f"{self._run}{next(self._numbers):016x}"
+
+    def _count(self, records: Iterable[NewRecord], outcome: Outcome, reason: str) -> None:
+        for lane, n in Counter(record.lane for record in records).items():
+            self._totals.add(lane, outcome, reason, n)
+
     async def _publish(self, named: list[tuple[str, NewRecord]], timeout_s: float) -> bool:
-        """False: the broker is away, and may have some of them. SpoolUnavailable: it has no room and keeps none of them."""
+        """False: the broker is away, and may have some of them. SpoolUnavailable: it has no room for all of them."""
         try:
             async with asyncio.timeout(timeout_s):
                 for lane in {record.lane for _, record in named}:
@@ -151,19 +163,25 @@ class Intake:
             return False
         refusals = [refused for answer in answers if (refused := _refusal(answer)) is not None]
         if not refusals:
+            repeated = [record for answer, (_, record) in zip(answers, named, strict=True) if _known(answer)]
+            self._count(repeated, Outcome.DEDUPLICATED, Reason.REPEATED.value)
             return True
         if any(refused.code not in _FULL for refused in refusals):
             self.open_breaker(str(refusals[0]))
             return False
-        await self._take_back(answers)
+        await self._take_back(answers, [record for _, record in named])
         raise SpoolUnavailable(Reason.SPOOL_FULL, "the broker's stream has reached max_bytes", 30)
 
-    async def _take_back(self, answers: list[Answer]) -> None:
-        """Its sender is told that nothing was kept, so nothing must be."""
-        for answer in answers:
-            if _refusal(answer) is None and not (stored := answer.json()).get("duplicate"):
-                with suppress(BrokerAway):
-                    await self._wire.delete(self._names.queue, stored["seq"])
+    async def _take_back(self, answers: list[Answer], records: list[NewRecord]) -> None:
+        """Their senders are told to come back. A record with a key stays: the broker would swallow it when it is sent again, because it remembers the ids of removed messages too."""
+        for answer, record in zip(answers, records, strict=True):
+            if _refusal(answer) is not None or _known(answer):
+                continue
+            if record.key:
+                self._count([record], Outcome.ACCEPTED, "")
+                continue
+            with suppress(BrokerAway):
+                await self._wire.delete(self._names.queue, answer.json()["seq"])
 
     def _message(self, id_: str, record: NewRecord) -> Message:
         subject = self._names.subject(self._names.queue, record.lane, record.owner)
@@ -223,13 +241,19 @@ class Intake:
                 raise BrokerAway("records are in other hands")
             try:
                 await self.ensure(lane)
-                messages = [self._message(*_unwrapped(record)) for record in records]
-                for answer in await self._wire.ask(messages, _FORWARD_TIMEOUT_S):
+                unwrapped = [_unwrapped(record) for record in records]
+                answers = await self._wire.ask([self._message(id_, record) for _, id_, record in unwrapped], _FORWARD_TIMEOUT_S)
+                for answer in answers:
                     answer.json()
             except BaseException:
+                self._tried.update(record.payload[1 : 1 + _ID_BYTES].decode("ascii", "replace") for record in records)
                 await self._local.release([record.id for record in records])
                 raise
             await self._local.settle(Settlement(done=[Done(record.id, Outcome.DELIVERED) for record in records]))
+            for answer, (how, id_, record) in zip(answers, unwrapped, strict=True):
+                if _known(answer) and how == _NEW and id_ not in self._tried:
+                    self._count([record], Outcome.DEDUPLICATED, Reason.REPEATED.value)
+                self._tried.discard(id_)
 
     async def close(self) -> None:
         """Finish what runs."""
@@ -240,9 +264,14 @@ class Intake:
         await tasks.cancel(self._forwarder)
 
 
-def _unwrapped(record: Record) -> tuple[str, NewRecord]:
-    id_, payload = record.payload[:_ID_BYTES].decode("ascii", "replace"), record.payload[_ID_BYTES:]
-    return id_, NewRecord(record.lane, record.owner, record.accepted_at, payload)
+def _unwrapped(record: Record) -> tuple[bytes, str, NewRecord]:
+    how, id_, payload = record.payload[:1], record.payload[1 : 1 + _ID_BYTES], record.payload[1 + _ID_BYTES :]
+    return how, id_.decode("ascii", "replace"), NewRecord(record.lane, record.owner, record.accepted_at, payload)
+
+
+def _known(answer: Answer) -> bool:
+    """The broker had a message of that id already."""
+    return b'"duplicate"' in answer.data and bool(answer.json().get("duplicate"))
 
 
 def _refusal(answer: Answer) -> Refused | None:
