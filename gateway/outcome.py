@@ -33,7 +33,7 @@ class Outcome(StrEnum):
     PURGED = "purged"
     """Removed because its visitor withdrew consent or asked for erasure."""
     DROPPED = "dropped"
-    """Removed from the dead letters by an operator."""
+    """Removed by an operator: from the dead letters, or moved to another spool."""
     QUARANTINED = "quarantined"
     """Set aside with a damaged spool file."""
 
@@ -101,6 +101,7 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     ERASED = "erased"
     OPERATOR = "operator"
+    MOVED = "moved"
     INTEGRATION_REMOVED = "integration_removed"
     CORRUPT_SPOOL = "corrupt_spool"
 
@@ -154,6 +155,7 @@ WORDS: dict[Reason, str] = {
     Reason.WITHDRAWN: "The visitor withdrew consent.",
     Reason.ERASED: "The visitor asked for erasure.",
     Reason.OPERATOR: "An operator removed it.",
+    Reason.MOVED: "Moved to another spool, where it is accounted for from then on.",
     Reason.INTEGRATION_REMOVED: "The integration was removed.",
     Reason.CORRUPT_SPOOL: "The spool's file was damaged.",
 }

@@ -18,6 +18,7 @@ _COMMANDS = {
     "explain": "Show what becomes of an event, step by step.",
     "doctor": "Examine everything an event depends on, and say what to do.",
     "dead": "Look at dead letters; replay, drop or export them.",
+    "spool": "Bring what waits in a SQLite spool to a broker.",
     "erase": "Remove a person's queued and dead events.",
     "snippet": "Print what to paste into a site's pages: the script's tag, the lines for a Content-Security-Policy, the no-script image.",
     "drain": "Drain the running gateway of this machine (preStop hook).",

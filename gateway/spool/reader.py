@@ -197,6 +197,16 @@ def marked(keys: list[int], now: float) -> Callable[[apsw.Connection], set[int]]
     return read
 
 
+def marks_after(key: int, limit: int) -> Callable[[apsw.Connection], list[tuple[int, float, str]]]:
+    """Marks with a higher key, ascending: (key, until, lane)."""
+
+    def read(connection: apsw.Connection) -> list[tuple[int, float, str]]:
+        rows = connection.execute("SELECT key, until, lane FROM mark WHERE key > ? ORDER BY key LIMIT ?", (key, limit))
+        return [(int(found), float(until), str(lane)) for found, until, lane in rows]
+
+    return read
+
+
 def dead_letters(lane: str | None, after: int, limit: int) -> Callable[[apsw.Connection], list[DeadLetter]]:
     """Dead letters with id > ``after``, ascending."""
 

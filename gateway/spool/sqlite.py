@@ -20,7 +20,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
 from gateway.spool import reader, schema
-from gateway.spool.base import DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.base import DeadLetter, LaneStats, Mark, NewRecord, Record, Settlement, SpoolStats
 from gateway.spool.inspection import Inspection
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
@@ -279,6 +279,16 @@ class SqliteSpool:
         """See :meth:`Spool.marked`."""
         self._check_open()
         return await self._lease_reader.run(reader.marked(list(keys), time.time()))
+
+    async def marks(self, after: int, limit: int) -> list[Mark]:
+        """All marks in portions, by key."""
+        self._check_open()
+        return [Mark(*row) for row in await self._side_reader.run(reader.marks_after(after, limit))]
+
+    def hasten(self) -> None:
+        """What waits for its time is handed out at once, until this process ends."""
+        for queue in self._window.queues.values():
+            queue.later = [(0.0, segment, count) for _, segment, count in queue.later]
 
     async def release(self, ids: Sequence[int]) -> None:
         """See :meth:`Spool.release`."""

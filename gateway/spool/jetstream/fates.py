@@ -92,15 +92,7 @@ class Fates:
 
     def letter(self, record: Record, id_: str, attempts: int, reason: Reason, answer: str) -> Message:
         """A record as a dead letter."""
-        headers = {
-            "Nats-Msg-Id": id_,
-            "Ttgw-At": repr(record.accepted_at),
-            "Ttgw-Died": repr(time.time()),
-            "Ttgw-Tries": str(attempts),
-            "Ttgw-Reason": reason.value,
-            "Ttgw-Answer": quote(answer[:_ANSWER_CHARS]),
-        }
-        return Message(self._names.subject(self._names.dead, record.lane, record.owner), record.payload, headers)
+        return letter(self._names, record, id_, attempts, reason.value, answer, time.time())
 
     async def _ask(self, messages: Sequence[Message]) -> None:
         for answer in await self._wire.ask(messages, _TIMEOUT_S):
@@ -128,11 +120,7 @@ class Fates:
             if mark.until >= now:
                 wanted[mark.key] = max(mark.until, wanted.get(mark.key, 0.0))
         there = await self.marks(list(wanted))
-        return [
-            Message(f"{self._names.marks}.{key}", repr(until).encode(), {"Nats-TTL": f"{max(1, int(until - now) + 1)}s"})
-            for key, until in wanted.items()
-            if until > there.get(key, 0.0)
-        ]
+        return [mark_message(self._names, key, until, now) for key, until in wanted.items() if until > there.get(key, 0.0)]
 
     async def marks(self, keys: Sequence[int]) -> dict[int, float]:
         """Until when each is marked, as far as it is."""
@@ -140,6 +128,24 @@ class Fates:
             return {}
         found = await self._wire.read(self._names.marks, [{"last_by_subj": f"{self._names.marks}.{key}"} for key in keys])
         return {key: float(answer.data) for key, answer in zip(keys, found, strict=True) if answer is not None and answer.data}
+
+
+def letter(names: Names, record: Record, id_: str, attempts: int, reason: str, answer: str, died_at: float) -> Message:
+    """A record as a dead letter."""
+    headers = {
+        "Nats-Msg-Id": id_,
+        "Ttgw-At": repr(record.accepted_at),
+        "Ttgw-Died": repr(died_at),
+        "Ttgw-Tries": str(attempts),
+        "Ttgw-Reason": reason,
+        "Ttgw-Answer": quote(answer[:_ANSWER_CHARS]),
+    }
+    return Message(names.subject(names.dead, record.lane, record.owner), record.payload, headers)
+
+
+def mark_message(names: Names, key: int, until: float, now: float) -> Message:
+    """A mark, gone by itself when its time is over."""
+    return Message(f"{names.marks}.{key}", repr(until).encode(), {"Nats-TTL": f"{max(1, int(until - now) + 1)}s"})
 
 
 def letter_of(answer: Answer) -> DeadLetter:
