@@ -1,19 +1,18 @@
-"""Edges, deliverers and the broker killed in random order: ``python -m benchmarks.faults.broker [--rounds 100] [--rate 500] [--seed 1]`` (io).
+"""Edges, deliverers and the broker killed in random order: ``python -m benchmarks.faults.broker [--rounds 100] [--rate 500] [--seed 1] [--replicas 1]`` (io).
 
-Two edges and two deliverers around one NATS server with JetStream. Events keep coming while one of the five is killed -9 at a random moment and started again a little later.
-At the end everything that was acknowledged must have arrived at TikTok, with the content that was sent. The server keeps its default sync_interval: the machine itself does not fail here.
+Two edges and two deliverers around one NATS server with JetStream, or around three with three replicas. Events keep coming while one of them all is killed -9 at a random moment and
+started again a little later. At the end everything that was acknowledged must have arrived at TikTok, with the content that was sent, and what arrived twice must have come again within
+TikTok's own window. The servers keep their default sync_interval: the machine itself does not fail here.
 """
 
 import argparse
 import asyncio
 import random
-import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -22,43 +21,24 @@ import orjson
 from benchmarks.faults.kill import arrived_whole, event
 from benchmarks.faults.life import Life
 from benchmarks.faults.receiver import Receiver
+from benchmarks.faults.servers import Cluster, Server
 from benchmarks.stack import free_port
 
 _SENDERS = 8
 _BATCH = 4
+_WINDOW_S = 48 * 3600.0
+"""TikTok's own deduplication."""
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
 
 
-@dataclass(slots=True)
-class Server:
-    """The broker."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it; it may be recovering when this returns."""
-        beside = Path(sys.executable).parent / "nats-server"
-        program = str(beside) if beside.exists() else shutil.which("nats-server") or "nats-server"
-        self.process = await asyncio.create_subprocess_exec(
-            program, "-js", "-sd", str(self.folder), "-a", "127.0.0.1", "-p", str(self.port),
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-
-    async def kill(self) -> None:
-        """End it as the kernel would."""
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-
-
 class Run:
-    """The five and what is sent to them."""
+    """Who is killed, and what is sent to them."""
 
-    def __init__(self, folder: Path, rate: float, seed: int) -> None:
+    def __init__(self, folder: Path, rate: float, seed: int, replicas: int = 1) -> None:
         self.receiver = Receiver(free_port(), expect=arrived_whole)
-        self.server = Server(folder / "broker")
+        self._cluster = Cluster(folder / "broker") if replicas > 1 else None
+        self.servers = self._cluster.servers if self._cluster else [Server(folder / "broker")]
+        self._replicas = replicas
         self._chance = random.Random(seed)
         self._rate = rate
         self.edges = [self._life(folder / f"edge-{n}", "edge") for n in range(2)]
@@ -71,13 +51,14 @@ class Run:
 
     def _life(self, state: Path, role: str) -> Life:
         state.mkdir()
-        engine = f'kind: jetstream, url: "nats://127.0.0.1:{self.server.port}", stream: faults, ack_wait: 5s'
+        url = ",".join(server.url for server in self.servers)
+        engine = f'kind: jetstream, url: "{url}", stream: faults, replicas: {self._replicas}, ack_wait: 5s'
         return Life(state, self.receiver.port, max_bytes="256MiB", engine=engine, role=role)
 
     async def start(self) -> None:
-        """All five."""
+        """All of them."""
         await self.receiver.come()
-        await self.server.start()
+        await (self._cluster.start() if self._cluster else self.servers[0].start())
         await asyncio.gather(*(life.start() for life in (*self.edges, *self.deliverers)))
 
     async def a_round(self) -> None:
@@ -85,8 +66,8 @@ class Run:
         chance = self._chance
         self.receiver.latency_s = chance.choice([0.0, 0.01, 0.1])
         await asyncio.sleep(chance.uniform(0.1, 0.7))
-        five: list[Server | Life] = [self.server, *self.edges, *self.deliverers]
-        victim = chance.choice(five)
+        all_: list[Server | Life] = [*self.servers, *self.edges, *self.deliverers]
+        victim = chance.choice(all_)
         self.kills[victim.role if isinstance(victim, Life) else "broker"] += 1
         await victim.kill()
         await asyncio.sleep(chance.uniform(0.0, 1.0))
@@ -131,28 +112,31 @@ class Run:
         """All processes."""
         for life in (*self.edges, *self.deliverers):
             await life.kill()
-        await self.server.kill()
+        for server in self.servers:
+            await server.kill()
         await self.receiver.leave()
 
 
-async def run(folder: Path, rounds: int, rate: float, seed: int, *, patience_s: float = 90.0) -> tuple[Run, set[str], float]:
+async def run(
+    folder: Path, rounds: int, rate: float, seed: int, *, replicas: int = 1, patience_s: float = 90.0
+) -> tuple[Run, set[str], float]:
     """``rounds`` kills; the run, what was lost, and how long events were sent."""
-    five = Run(folder, rate, seed)
+    those = Run(folder, rate, seed, replicas)
     try:
-        await five.start()
+        await those.start()
         begin = time.monotonic()
-        sending = asyncio.create_task(five.send())
+        sending = asyncio.create_task(those.send())
         for number in range(rounds):
-            await five.a_round()
+            await those.a_round()
             if number % 20 == 19:
-                print(f"  {number + 1} kills, {len(five.acknowledged):,} acknowledged", flush=True)
+                print(f"  {number + 1} kills, {len(those.acknowledged):,} acknowledged", flush=True)
         took_s = time.monotonic() - begin
         sending.cancel()
         with suppress(asyncio.CancelledError):
             await sending
-        return five, await five.finish(patience_s), took_s
+        return those, await those.finish(patience_s), took_s
     finally:
-        await five.end()
+        await those.end()
 
 
 def main() -> None:
@@ -163,17 +147,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--replicas", type=int, default=1, choices=[1, 3], help="3 = three servers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ttgateway-broker-") as folder:
-        found, lost, took_s = asyncio.run(run(Path(folder), args.rounds, args.rate, args.seed))
+        found, lost, took_s = asyncio.run(run(Path(folder), args.rounds, args.rate, args.seed, replicas=args.replicas))
     took = sorted(found.took_s) or [0.0]
     print(
         f"{found.kills.total()} kills (seed {args.seed}; {', '.join(f'{n} {name}' for name, n in sorted(found.kills.items()))}) in {took_s:.0f} s: "
         f"{len(found.acknowledged):,} acknowledged of {found.sent:,} sent ({found.refused} requests refused), {len(lost)} lost, "
-        f"{len(found.receiver.differing)} with other content, {len(found.receiver.times)} arrived more than once\n"
+        f"{len(found.receiver.differing)} with other content, {len(found.receiver.times)} arrived more than once, at most {found.receiver.gap_s:.0f} s after the first time\n"
         f"acknowledged within {took[len(took) // 2] * 1000:.0f} ms (p50), {took[int(len(took) * 0.99)] * 1000:.0f} ms (p99), {took[-1] * 1000:.0f} ms at most"
     )
-    sys.exit(1 if lost or found.receiver.differing or not found.acknowledged else 0)
+    late = found.receiver.gap_s > _WINDOW_S
+    sys.exit(1 if lost or late or found.receiver.differing or not found.acknowledged else 0)
 
 
 if __name__ == "__main__":

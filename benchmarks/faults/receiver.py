@@ -31,6 +31,8 @@ class Receiver:
     """event_id → how often, where more than once."""
     content: dict[str, int] = field(default_factory=dict)
     """event_id → hash of what it said."""
+    gap_s: float = 0.0
+    """The longest time between an event's first arrival and a later one."""
     differing: list[str] = field(default_factory=list)
     """Sent again with other content, or with content that was never sent to us."""
     requests: int = 0
@@ -72,6 +74,7 @@ class Receiver:
                 if self.expect is not None and not self.expect(event_id, item):
                     self.differing.append(event_id)
             else:
+                self.gap_s = max(self.gap_s, now - self.first[event_id])
                 self.times[event_id] = self.times.get(event_id, 1) + 1
                 if self.content[event_id] != said:
                     self.differing.append(event_id)
