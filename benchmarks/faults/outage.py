@@ -87,7 +87,7 @@ class Run:
         self.life = Life(folder, self.receiver.port)
         self._events = Visitors(0, collect_request("127.0.0.1", "/gw/e", "outage"))
 
-    async def run(self, before_s: float, down_s: float) -> Figures:
+    async def run(self, before_s: float, down_s: float, warm_s: float) -> Figures:
         """TikTok is there, is away, is back."""
         app = App()
         server = await asyncio.get_running_loop().create_server(lambda: Connection(app), "127.0.0.1", 0)
@@ -100,7 +100,7 @@ class Run:
         collecting = asyncio.create_task(self._events.visit(self.rate, enough))
         figures = self.figures
         try:
-            await self._site(2.0)  # warm up
+            await self._site(warm_s)
             figures.site_before = await self._site(before_s)
             figures.memory_before_mib = figures.memory_most_mib = self.life.rss_mib()
             await self.receiver.leave()
@@ -165,9 +165,9 @@ class Run:
         figures.repeated = len(self.receiver.times)
 
 
-async def run(folder: Path, before_s: float, down_s: float, rate: float, pages: float) -> Figures:
+async def run(folder: Path, before_s: float, down_s: float, rate: float, pages: float, *, warm_s: float = 2.0) -> Figures:
     """One outage of ``down_s`` seconds."""
-    return await Run(folder, rate, pages).run(before_s, down_s)
+    return await Run(folder, rate, pages).run(before_s, down_s, warm_s)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from benchmarks.faults import outage
 
 @pytest.mark.timeout(120)
 async def test_an_outage_is_survived(tmp_path: Path) -> None:
-    found = await outage.run(tmp_path, before_s=1.0, down_s=8.0, rate=200, pages=20)
+    found = await outage.run(tmp_path, before_s=0.5, down_s=7.0, rate=200, pages=20, warm_s=0.5)
     assert found.kept(timings=False), found
     assert found.waiting > 500
     assert found.collect.results == {"200": found.collect.sent}
