@@ -100,7 +100,15 @@ class Fates:
 
     async def _acknowledge(self, taken: list[Held]) -> None:
         # Answered acknowledgements: one that is lost unnoticed would mean a second delivery.
-        await self._wire.ask([Message(held.ack, b"+ACK") for held in taken if not held.counted], _TIMEOUT_S)
+        there = [held for held in taken if not held.counted]
+        try:
+            await self._wire.ask([Message(held.ack, b"+ACK") for held in there], _TIMEOUT_S)
+        except BrokerAway:
+            if not self._wire.connected:
+                raise
+            # One that was killed may have forgotten that it handed them out, and says nothing to that; the records themselves it has not forgotten.
+            for held in there:
+                await self._wire.delete(held.stream, held.sequence)
 
     async def _lasting(self, run: Callable[[], Awaitable[T]]) -> T:
         """Until it succeeds; SpoolUnavailable only when the spool is closed meanwhile."""

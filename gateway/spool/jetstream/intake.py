@@ -22,6 +22,7 @@ from gateway.spool.jetstream.names import Names, message_id
 from gateway.spool.jetstream.streams import ensure_lane, prepare
 from gateway.spool.jetstream.totals import Totals
 from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire
+from gateway.spool.jetstream.withdrawals import Withdrawals
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.writer import CommitFuture
 from gateway.telemetry import tasks
@@ -76,6 +77,9 @@ class Intake:
         self.away = True
         """The breaker: nobody waits for the broker."""
         self.on_back: Callable[[], None] = lambda: None
+        self.withdrawals = Withdrawals(wire, names)
+        self.on_late: Callable[[str, bytes, Reason], object] = lambda *_: None
+        """Called for an owner, or a needle, whose records were forwarded while they were being withdrawn."""
 
     def start(self) -> None:
         """Begin forwarding."""
@@ -221,6 +225,7 @@ class Intake:
             if not self._ready:
                 await self.make_ready()
             while lanes := await self._local.lanes():
+                await self.withdrawals.learn()
                 for lane in lanes:
                     await self._forward_lane(lane)
         except (BrokerAway, Refused, SpoolUnavailable) as error:
@@ -235,10 +240,11 @@ class Intake:
             self.on_back()
 
     async def _forward_lane(self, lane: str) -> None:
-        async with self._gate.shared():
+        async with self._gate.shared(), self.withdrawals.counting:
             records = await self._local.lease(lane, _FORWARD_RECORDS, _FORWARD_BYTES, 0.0)
             if not records:
                 raise BrokerAway("records are in other hands")
+            records = await self._permitted(records)
             try:
                 await self.ensure(lane)
                 unwrapped = [_unwrapped(record) for record in records]
@@ -254,6 +260,27 @@ class Intake:
                 if _known(answer) and how == _NEW and id_ not in self._tried:
                     self._count([record], Outcome.DEDUPLICATED, Reason.REPEATED.value)
                 self._tried.discard(id_)
+            await self.withdrawals.learn()
+            for owner, needle, reason in {(owner, needle, reason) for _, owner, needle, reason in self._withdrawn(records)}:
+                self.on_late(owner, needle, reason)
+
+    async def _permitted(self, records: list[Record]) -> list[Record]:
+        """What was withdrawn while it lay here is not forwarded."""
+        withdrawn = self._withdrawn(records)
+        if not withdrawn:
+            return records
+        await self._local.settle(Settlement(done=[Done(record.id, Outcome.PURGED, reason) for record, _, _, reason in withdrawn]))
+        for record, _, _, reason in withdrawn:
+            self._totals.add(record.lane, Outcome.PURGED, reason.value)
+        gone = {record.id for record, *_ in withdrawn}
+        return [record for record in records if record.id not in gone]
+
+    def _withdrawn(self, records: list[Record]) -> list[tuple[Record, str, bytes, Reason]]:
+        return [
+            (record, "" if found[1] else record.owner, found[1], found[0])
+            for record in records
+            if (found := self.withdrawals.reason(record.owner, record.accepted_at, record.payload)) is not None
+        ]
 
     async def close(self) -> None:
         """Finish what runs."""

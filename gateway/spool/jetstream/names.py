@@ -81,6 +81,11 @@ class Names:
         return f"{self.queue}-marks"
 
     @property
+    def purges(self) -> str:
+        """Who has withdrawn lately."""
+        return f"{self.queue}-purges"
+
+    @property
     def control(self) -> str:
         """What pods tell each other without keeping it."""
         return f"{self.queue}-control"

@@ -7,13 +7,10 @@ step that a killed process leaves half done ends in a second delivery with the s
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
@@ -22,14 +19,15 @@ from gateway.spool.jetstream.fates import Fates
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.figures import Figures
 from gateway.spool.jetstream.gate import Gate
-from gateway.spool.jetstream.holding import Held, Holdings
+from gateway.spool.jetstream.holding import Holdings
 from gateway.spool.jetstream.intake import Intake
 from gateway.spool.jetstream.letters import Letters
-from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of, token
+from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of
+from gateway.spool.jetstream.purging import Purging, translated
 from gateway.spool.jetstream.streams import check_version
 from gateway.spool.jetstream.together import Talk
 from gateway.spool.jetstream.totals import Totals
-from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, options, sequence_of
+from gateway.spool.jetstream.wire import Answer, BrokerAway, Refused, Wire, options, sequence_of
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 from gateway.telemetry import tasks
@@ -40,11 +38,9 @@ _LOOK_S = 0.5
 """A look at the figures takes no longer, else the last ones are given."""
 _PAY_S = 0.1
 _TIMEOUT_S = 3.0
-_EVERYTHING = 1 << 40
 _SCAN = 2048
 _EXPIRE_S = 60.0
 _FULL_SHARE = 0.98
-_MAX_UNPURGED = 100_000
 
 
 class JetStreamSpool:
@@ -64,11 +60,12 @@ class JetStreamSpool:
         self._intake = Intake(wire, self._names, settings, local, self._totals, self._gate, self._holdings)
         self._intake.on_back = self._back
         self._fetching = Fetching(wire, self._names, self._holdings, settings.ack_wait)
-        self._fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         self._fates = Fates(wire, self._names, self._holdings, self._totals, lambda: not self._closed)
         self._letters = Letters(wire, self._names, self._totals, self._intake.ensure)
         self.together = Talk(wire, self._names, settings.replicas)
-        self._unpurged: dict[str, Reason] = {}
+        self._purging = Purging(
+            wire, self._names, self._holdings, self._fetching, self._letters, self._totals, self._gate, local, self._intake
+        )
         self._closed = False
         self._last = SpoolStats([], 0, settings.max_bytes, writable=True)
         self._local_records = 0
@@ -90,7 +87,7 @@ class JetStreamSpool:
             await local.close()
             raise
         spool = cls(settings, local, wire, metrics)
-        await wire.listen(spool._names.control, lambda words, _headers: spool._told(words))
+        await wire.listen(spool._names.control, lambda words, _headers: spool._purging.told(words))
         try:
             with suppress(BrokerAway):
                 await spool._connect()
@@ -143,8 +140,7 @@ class JetStreamSpool:
     def _back(self) -> None:
         for lane in self._holdings.numbers:
             lane.changed.set()
-        if self._unpurged:
-            tasks.spawn(self._purge_again(), "purge")
+        self._purging.again()
 
     # --- put, lease, settle, release
 
@@ -196,7 +192,7 @@ class JetStreamSpool:
         """See :meth:`Spool.marked`."""
         self._check_open()
         now = time.time()
-        with _translated():
+        with translated():
             return {key for key, until in (await self._fates.marks(list(keys))).items() if until >= now}
 
     async def release(self, ids: Sequence[int]) -> None:
@@ -223,115 +219,16 @@ class JetStreamSpool:
         self._check_open()
         if not owner:
             return 0
-        async with self._gate.shared():
-            purged = await self._counted_locally(self._local.purge(owner, reason))
-            if len(self._unpurged) < _MAX_UNPURGED:
-                self._unpurged[owner] = reason  # until the broker is known to have removed it
-            with _translated():
-                for stream in (self._names.queue, self._names.later):
-                    purged += await self._purge_stream(stream, owner, reason)
-                letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
-                purged += await self._letters.remove(letters, Outcome.PURGED, reason)
-        self._unpurged.pop(owner, None)
-        return purged
-
-    async def _purge_again(self) -> None:
-        for owner, reason in list(self._unpurged.items()):
-            with suppress(SpoolUnavailable):
-                await self.purge(owner, reason)
-
-    async def _purge_stream(self, stream: str, owner: str, reason: Reason) -> int:
-        subject = f"{stream}.*.*.{token(owner)}"
-        last = (await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"]
-        told = {"stream": stream, "owner": owner, "up_to": last, "reason": reason.value}
-        dropped = self._doom_owner(stream, owner, last, reason, counted=False)
-        await self._wire.send(Message(self._names.control, orjson.dumps(told)))
-        # One by one: the broker's own purge would take what is leased from under its deliverer, and could not say how much that was.
-        purged = sum([await self._remove_one(stream, message, reason) async for message in self._wire.all(stream, subject)])
-        await self._let_go(dropped)
-        return purged
-
-    async def _let_go(self, dropped: Sequence[Held]) -> None:
-        """The broker counts what it has handed out as waiting, though its message has been removed, until it is told."""
-        for answer in await self._wire.ask([Message(held.ack, b"+ACK") for held in dropped], _TIMEOUT_S):
-            answer.json()
-
-    async def _remove_one(self, stream: str, message: Answer, reason: Reason) -> bool:
-        """False if it is leased here, or had gone already."""
-        sequence = sequence_of(message)
-        held = self._holdings.by_place.get((stream, sequence))
-        if held is not None and self._doom(held, reason, counted=False):
-            return False
-        removed = await self._wire.delete(stream, sequence)
-        if held is not None:
-            await self._let_go([held])
-        if not removed:
-            return False
-        self._totals.add(lane_of(message.headers["Nats-Subject"]), Outcome.PURGED, reason.value)
-        return True
-
-    async def _withdrawn(self, stream: str, sequence: int, lane: str, reason: Reason) -> None:
-        """It was in the hands of a deliverer that has ended, or on its way here while it was being purged."""
-        with suppress(BrokerAway):
-            async with self._gate.shared():
-                if await self._wire.delete(stream, sequence):
-                    self._totals.add(lane, Outcome.PURGED, reason.value)
-
-    def _told(self, words: bytes) -> None:
-        """An owner's records are nobody's any more: here or, said by another pod, there."""
-        try:
-            told = orjson.loads(words)
-            stream, owner, up_to, reason = told["stream"], str(told["owner"]), int(told["up_to"]), Reason(told["reason"])
-        except (ValueError, KeyError, TypeError):
-            _log.warning("a message on the control subject cannot be read")
-            return
-        dropped = self._doom_owner(stream, owner, up_to, reason, counted=True)
-        tasks.spawn(self._wire.send(*(Message(held.ack, b"+ACK") for held in dropped)), "purge")
-
-    def _doom_owner(self, stream: str, owner: str, up_to: int, reason: Reason, *, counted: bool) -> list[Held]:
-        """Those that nobody had leased."""
-        self._fetching.withdraw(stream, owner, up_to, reason)
-        return [
-            held
-            for held in list(self._holdings.by_place.values())
-            if held.stream == stream
-            and held.record.owner == owner
-            and held.sequence <= up_to
-            and not self._doom(held, reason, counted=counted)
-        ]
-
-    def _doom(self, held: Held, reason: Reason, *, counted: bool) -> bool:
-        """True: it is leased, and purged when it comes back; else it is handed to nobody."""
-        if not held.leased:
-            self._holdings.forget(held)
-        elif held.doomed is None:
-            held.doomed, held.counted = reason, counted
-        return held.leased
+        with translated():
+            return await self._purging.purge(owner, reason, time.time())
 
     async def erase(self, needle: bytes, reason: Reason) -> int:
         """See :meth:`Spool.erase`."""
         self._check_open()
         if not needle:
             return 0
-        async with self._gate.shared():
-            erased = await self._counted_locally(self._local.erase(needle, reason))
-            with _translated():
-                for stream in (self._names.queue, self._names.later):
-                    async for message in self._wire.all(stream, f"{stream}.>"):
-                        if needle in message.data and await self._remove_one(stream, message, reason):
-                            erased += 1
-                letters = [
-                    each async for each in self._wire.all(self._names.dead, f"{self._names.dead}.>") if needle in each.data
-                ]
-                return erased + await self._letters.remove(letters, Outcome.PURGED, reason)
-
-    async def _counted_locally(self, removal: Any) -> int:
-        before = (await self._local.stats()).totals
-        removed = int(await removal)
-        for key, n in (await self._local.stats()).totals.items() if removed else ():
-            if key[1] == Outcome.PURGED.value:
-                self._totals.add(key[0], Outcome.PURGED, key[2], n - before.get(key, 0))
-        return removed
+        with translated():
+            return await self._purging.erase(needle, reason)
 
     # --- what there is
 
@@ -366,21 +263,21 @@ class JetStreamSpool:
     async def dead_list(self, lane: str | None, after: int, limit: int) -> list[DeadLetter]:
         """See :meth:`Spool.dead_list`."""
         self._check_open()
-        with _translated():
+        with translated():
             return list(await self._letters.list(lane, after, limit))
 
     async def dead_replay(self, ids: Sequence[int]) -> int:
         """See :meth:`Spool.dead_replay`."""
         self._check_open()
         async with self._gate.shared():
-            with _translated():
+            with translated():
                 return await self._letters.replay(ids)
 
     async def dead_drop(self, ids: Sequence[int]) -> int:
         """See :meth:`Spool.dead_drop`."""
         self._check_open()
         async with self._gate.shared():
-            with _translated():
+            with translated():
                 return await self._letters.drop(ids)
 
     async def bury_lane(self, lane: str, reason: Reason) -> int:
@@ -388,7 +285,7 @@ class JetStreamSpool:
         self._check_open()
         buried = 0
         async with self._gate.shared():
-            with _translated():
+            with translated():
                 for stream in (self._names.queue, self._names.later):
                     async for message in self._wire.all(stream, f"{stream}.{lane_tokens(lane)}.*"):
                         buried += await self._bury_one(stream, message, lane, reason)
@@ -406,7 +303,7 @@ class JetStreamSpool:
         removed = await self._wire.delete(stream, sequence)
         if held is not None:
             self._holdings.forget(held)
-            await self._let_go([held])
+            await self._purging.let_go([held])
         if not removed:
             return 0
         self._totals.add(lane, Outcome.DEAD, reason.value)
@@ -464,12 +361,3 @@ class JetStreamSpool:
     def _check_open(self) -> None:
         if self._closed:
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What the caller of a spool may see."""
-    try:
-        yield
-    except (BrokerAway, Refused) as error:
-        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"the broker: {error}") from None

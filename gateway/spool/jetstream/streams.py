@@ -10,9 +10,11 @@ from gateway.outcome import Reason
 from gateway.spool.base import MAX_MARKS
 from gateway.spool.jetstream.names import Names, consumer, lane_tokens
 from gateway.spool.jetstream.wire import Refused, Wire
+from gateway.spool.jetstream.withdrawals import KEPT_S
 from gateway.spool.settings import SpoolSettings
 
 _NS = 1_000_000_000
+_MAX_PURGES = 100_000
 _IN_USE, _NO_STREAM = 10058, 10059
 _FIXED = (
     "subjects",
@@ -48,6 +50,8 @@ def wanted(names: Names, settings: SpoolSettings) -> list[dict[str, Any]]:
          "allow_msg_counter": True, "max_msgs_per_subject": 1},
         {**common, "name": names.marks, "subjects": [f"{names.marks}.*"], "retention": "limits", "discard": "old",
          "allow_msg_ttl": True, "max_msgs_per_subject": 1, "max_msgs": MAX_MARKS},
+        {**common, "name": names.purges, "subjects": [f"{names.purges}.*.*"], "retention": "limits", "discard": "old", "max_msgs_per_subject": 1,
+         "max_msgs": _MAX_PURGES, "max_age": KEPT_S * _NS},
     ]  # fmt: skip
 
 
