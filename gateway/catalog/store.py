@@ -69,12 +69,26 @@ class Revision:
         return next((each for each in self.entries(kind) if each.get("id") == id_), None)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes Unicode's own line ends escaped: bare, they would be read back as a space."""
+
+
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _LINE_ENDS.isdisjoint(text) else '"')
+
+
+_Dumper.add_representer(str, _text_node)
+
+
 def dumped(revision: Revision) -> str:
     """The file's text."""
     document = {"version": 1, **asdict(revision)}
     for kind in KINDS:
         document[kind] = [_escaped(entry, SECRETS[kind]) for entry in revision.entries(kind)]
-    return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return _HEADER + str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def parsed(text: str) -> Revision:

@@ -12,7 +12,21 @@ from gateway.config import document as doc
 from gateway.config.references import Resolver
 
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=40) | st.sampled_from(
-    ["${env:HOME}", "$${file:/etc/passwd}", "${file:/etc/passwd}", "a ${x} b $", "${", "2026-01-31", "yes", "12:30", "~", "\x00"]
+    [
+        "${env:HOME}",
+        "$${file:/etc/passwd}",
+        "${file:/etc/passwd}",
+        "a ${x} b $",
+        "${",
+        "2026-01-31",
+        "yes",
+        "12:30",
+        "~",
+        "\x00",
+        "\x85",
+        "a\u2028b",
+        "\u2029",
+    ]
 )
 ENTRY = st.dictionaries(
     st.sampled_from(["name", "labels", "events"]), TEXTS | st.lists(TEXTS, max_size=3) | st.dictionaries(TEXTS, TEXTS, max_size=3)
