@@ -8,6 +8,15 @@ import click
 from gateway.cli import options
 
 
+def _print_types(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Callback of ``--types``."""
+    if wanted:
+        from gateway import snippet
+
+        click.echo(snippet.types(), nl=False)
+        context.exit()
+
+
 @click.command()
 @options.config
 @click.option(
@@ -16,6 +25,14 @@ from gateway.cli import options
 @click.option(
     "--origin", default="", metavar="URL", help="Where the gateway is, if not on the site's own host: https://collect.example.com"
 )
+@click.option(
+    "--types",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_types,
+    help="Print the TypeScript types of what pages may call, and nothing else.",
+)
 def command(config: Path, pipeline_id: str | None, origin: str) -> None:
     """Print what to paste into a site's pages: the script's tag, the lines for a Content-Security-Policy, the no-script image.
 
@@ -23,6 +40,7 @@ def command(config: Path, pipeline_id: str | None, origin: str) -> None:
     Examples:
       ttgateway snippet -c gateway.yaml --pipeline shop
       ttgateway snippet -c gateway.yaml --pipeline shop --origin https://collect.example.com
+      ttgateway snippet --types > ttgateway.d.ts
     """
     from gateway import snippet
     from gateway.app import EXIT_CONFIGURATION, sound_parts

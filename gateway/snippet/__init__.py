@@ -24,6 +24,11 @@ class Script:
     """The text's digest as ``<script integrity>`` wants it."""
 
 
+def types() -> str:
+    """The TypeScript declarations of what pages may call."""
+    return files(__name__).joinpath("ttgateway.d.ts").read_text(encoding="utf-8")
+
+
 def load() -> Script:
     """The script that comes with this version."""
     built = files(__name__).joinpath("built")

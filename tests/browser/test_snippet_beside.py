@@ -106,6 +106,19 @@ async def test_a_pixel_that_replaces_its_global(visitor: BrowserContext, shop_si
     assert event["event_id"] == (await page.evaluate("got"))[0][2]["event_id"]
 
 
+async def test_a_pixel_whose_script_is_on_the_page(visitor: BrowserContext, shop_site: Site) -> None:
+    """Without a queue to tell by, its script tells."""
+    path = shop_site.page(
+        'data-consent="granted" data-page="off"',
+        head='<script async src="/i18n/pixel/events.js?sdkid=X"></script>',
+        before="document.cookie = '_ttp=pixels-own-browser-id-00002; path=/'; window.got = []; window.ttq = {track: (...given) => got.push(given)}",
+    )
+    page = await opened(visitor, shop_site, path)
+    await page.evaluate("ttq.track('Contact', {})")
+    (event,) = await shop_site.arrived(path, "Contact")
+    assert event["event_id"] == (await page.evaluate("got"))[0][2]["event_id"]
+
+
 async def test_somebody_elses_wrapper_around_ours(visitor: BrowserContext, shop_site: Site) -> None:
     """Tag managers wrap functions too: no endless loop, and each event once on either side."""
     path = shop_site.page('data-consent="granted"', before=STUB)

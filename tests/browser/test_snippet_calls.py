@@ -2,15 +2,29 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page
 from visiting import KEY, PIXEL, Site, eventually, running
 
+from gateway import snippet
+from gateway.snippet.tag import DEFAULT_GLOBAL, tags
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 GRANTED = 'data-consent="granted"'
-STRICT = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; require-trusted-types-for 'script'"
+SCRIPT = snippet.load()
+PASTED = tags(prefix="/gw", name="s", digest=SCRIPT.hash, integrity=SCRIPT.integrity, key=KEY, global_name=DEFAULT_GLOBAL)
+"""What `ttgateway snippet` prints."""
+STRICT = f"default-src 'none'; {'; '.join(PASTED.policy)} data:; base-uri 'none'; require-trusted-types-for 'script'"
+"""Its lines, and ``data:`` for the pages' own icon."""
+
+TYPES = snippet.types()
+DECLARED = {
+    name: set(re.findall(r"^  (\w+)[<(]", TYPES.partition(f"interface {handle} {{")[2].partition("\n}")[0], re.MULTILINE))
+    for name, handle in (("ttq", "Ttq"), ("_df", "Df"))
+}
 
 
 def sha256(text: str) -> str:
@@ -58,6 +72,8 @@ async def test_every_function(visitor: BrowserContext, shop_site: Site) -> None:
         PIXEL,
     )
     assert called["said"] == ["ViewContent", "once ViewContent"]
+    for name, declared in DECLARED.items():
+        assert set(await page.evaluate(f"Object.keys({name})")) - {"gw"} == declared, "the types say what there is"
     assert called["debug"]["consent"] == {"marketing": True, "analytics": True}
     assert called["debug"]["beside"] is False
     events = await shop_site.arrived(
@@ -136,9 +152,10 @@ async def test_page_views_can_be_left_to_the_page(visitor: BrowserContext, shop_
     assert [event["event"] for event in await shop_site.arrived(path, "Contact")] == ["Contact"]
 
 
-async def test_a_strict_page(visitor: BrowserContext, shop_site: Site) -> None:
-    """No inline script, no eval, trusted types: nothing is violated, and events arrive."""
-    path = shop_site.page(GRANTED, csp=STRICT)
+@pytest.mark.parametrize("tag", [PASTED.script, PASTED.pinned], ids=["short", "pinned"])
+async def test_a_strict_page(visitor: BrowserContext, shop_site: Site, tag: str) -> None:
+    """The printed policy, trusted types and the printed tags: nothing is violated, and events arrive."""
+    path = shop_site.raw(tag.replace("<script ", f"<script {GRANTED} "), csp=STRICT)
     problems: list[str] = []
     await opened(visitor, shop_site.http + path, problems)
     await shop_site.arrived(path, "Pageview")
@@ -188,8 +205,22 @@ async def test_a_browser_without(visitor: BrowserContext, shop_site: Site, missi
     assert problems == []
 
 
-async def test_without_fetch_the_page_notices_nothing(visitor: BrowserContext, shop_site: Site) -> None:
-    await visitor.add_init_script("window.fetch = undefined")
+async def test_a_beacon_that_throws(visitor: BrowserContext, shop_site: Site) -> None:
+    """What it would have carried waits in the session for the next page."""
+    await visitor.add_init_script("navigator.sendBeacon = () => { throw new Error('no'); }")
+    path = shop_site.page(f'{GRANTED} data-page="off"')
+    problems: list[str] = []
+    page = await opened(visitor, shop_site.http + path, problems)
+    await page.evaluate("ttq.track('Contact')")
+    await page.goto(shop_site.http + path + "next")
+    (event,) = await shop_site.arrived(path, "Contact")
+    assert event["page"]["url"] == shop_site.http + path
+    assert problems == []
+
+
+@pytest.mark.parametrize("fetch", ["undefined", "() => { throw new Error('no'); }"], ids=["missing", "throwing"])
+async def test_without_fetch_the_page_notices_nothing(visitor: BrowserContext, shop_site: Site, fetch: str) -> None:
+    await visitor.add_init_script(f"window.fetch = {fetch}")
     problems: list[str] = []
     page = await opened(visitor, shop_site.http + shop_site.page(GRANTED), problems)
     waiting = await page.evaluate(
@@ -259,7 +290,7 @@ async def test_a_page_without_script(shared_browser: Any, shop_site: Site) -> No
     try:
         value = "groups=C0001%3A1%2CC0004%3A1"
         await context.add_cookies([{"name": "OptanonConsent", "value": value, "url": shop_site.http}])
-        path = shop_site.raw("", body=f'<noscript><img src="/gw/px?k={KEY}&amp;ev=page" width="1" height="1" alt=""></noscript>')
+        path = shop_site.raw("", body=PASTED.noscript)
         page = await context.new_page()
         await page.goto(shop_site.http + path)
         (event,) = await shop_site.arrived(path, "Pageview")

@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Request
+from playwright.async_api import BrowserContext, Page, Request, Route
 from visiting import KEY, Site, eventually, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -133,6 +133,71 @@ async def test_banners_that_refuse_or_were_not_answered(visitor: BrowserContext,
     assert [banner for banner, was in zip(visits, quiet, strict=True) if not was] == []
     for visit in visits.values():
         await visit.page.context.close()
+
+
+WITHDRAWALS = {
+    "onetrust": (
+        "window.OnetrustActiveGroups = ',C0001,C0004,'; dispatchEvent(new Event('OneTrustGroupsUpdated'))",
+        "document.cookie = 'OptanonAlertBoxClosed=x; path=/'; window.OnetrustActiveGroups = ',C0001,'; dispatchEvent(new Event('OneTrustGroupsUpdated'))",
+    ),
+    "cookiebot": (
+        "window.Cookiebot = {hasResponse: true, consent: {marketing: true}}; dispatchEvent(new Event('CookiebotOnAccept'))",
+        "Cookiebot.consent = {marketing: false}; dispatchEvent(new Event('CookiebotOnDecline'))",
+    ),
+    "tcf": (
+        "window.__tcfapi = (command, version, heard) => { window.heard = (four) => heard({eventStatus: 'useractioncomplete', purpose: {consents: {1: true, 3: true, 4: four}}}, true); window.heard(true); }",
+        "heard(false)",
+    ),
+    "consent mode, which tells nobody": (
+        "window.dataLayer = [['consent', 'update', {ad_storage: 'granted'}]]",
+        "dataLayer.push(['consent', 'update', {ad_storage: 'denied'}]); ttq.track('Contact')",
+    ),
+}
+
+
+async def test_banners_that_take_it_back(visitor: BrowserContext, shop_site: Site) -> None:
+    """The gateway is told and the cookies end, without a new page; side by side, because each takes its time."""
+    browser = visitor.browser
+    assert browser
+
+    async def withdrawn(grant: str, refusal: str) -> set[str]:
+        context = await browser.new_context()
+        path = shop_site.page()
+        visit = await opened(context, shop_site.http + path)
+        await visit.page.evaluate(f"() => {{ {grant} }}")
+        await shop_site.arrived(path, "Pageview")
+        async with visit.page.expect_response("**/gw/v1/c") as told:
+            await visit.page.evaluate(f"() => {{ {refusal} }}")
+        assert (await told.value).status == 204
+        left = {cookie["name"] for cookie in await context.cookies()} & {"_ttp", "_dfid", "ttclid"}
+        await context.close()
+        return left
+
+    assert await asyncio.gather(*(withdrawn(*scripts) for scripts in WITHDRAWALS.values())) == [set()] * len(WITHDRAWALS)
+
+
+async def test_withdrawn_while_a_request_is_under_way(visitor: BrowserContext, shop_site: Site) -> None:
+    """Its late answer makes the cookies anew, so the gateway is told again."""
+    path = shop_site.page('data-page="off"')
+    visit = await opened(visitor, shop_site.http + path)
+    under_way, first = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        under_way.set()
+        await first.wait()
+        await route.continue_()
+
+    await visit.page.route("**/gw/e", hold)
+    await visit.page.evaluate("ttq.grantConsent(); ttq.track('Contact')")
+    await under_way.wait()
+    async with visit.page.expect_response("**/gw/v1/c"):
+        await visit.page.evaluate("ttq.revokeConsent()")
+    async with visit.page.expect_response("**/gw/v1/c") as again, visit.page.expect_response("**/gw/e") as late:
+        first.set()
+    assert "set-cookie" in await (await late.value).all_headers()
+    assert (await again.value).status == 204
+    assert not {cookie["name"] for cookie in await visitor.cookies()} & {"_ttp", "_dfid", "ttclid"}
+    assert visit.asked == ["e", "v1/c", "v1/c"]
 
 
 async def test_global_privacy_control(visitor: BrowserContext, shop_site: Site) -> None:

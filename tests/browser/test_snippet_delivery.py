@@ -52,6 +52,23 @@ async def test_a_tab_that_ends_in_the_middle_of_a_batch(visitor: BrowserContext,
     assert sorted(ids(events)) == sorted([f"n{n}" for n in range(14)] + ["first"] * consented_before)
 
 
+async def test_a_tab_that_is_left_and_seen_again(visitor: BrowserContext, shop_site: Site) -> None:
+    """In the middle of a batch: what waits goes out as a beacon, and the page goes on in order."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    kinds: list[str] = []
+    page.on("request", lambda request: kinds.append(request.resource_type))
+    turn = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
+    await page.evaluate("for (let n = 0; n < 3; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    await page.evaluate(turn, True)
+    await page.evaluate("ttq.track('Contact', {}, {event_id: own('n3')})")
+    await page.evaluate(turn, False)
+    await shop_site.arrived(path, *["Contact"] * 3)
+    await page.evaluate("ttq.track('Contact', {}, {event_id: own('n4')})")
+    assert ids(await shop_site.arrived(path, *["Contact"] * 5)) == [f"n{n}" for n in range(5)]
+    assert kinds == ["ping", "fetch"]
+
+
 async def test_a_closed_tab(visitor: BrowserContext, shop_site: Site) -> None:
     path = shop_site.page(GRANTED)
     page = await opened(visitor, shop_site.http + path)
@@ -104,6 +121,39 @@ async def test_a_gateway_that_answers_503(visitor: BrowserContext, shop_site: Si
     assert ids(await shop_site.arrived(path, *["Contact"] * 24)) == [f"n{n}" for n in range(24)]
     assert refused[1] - refused[0] > 0.9
     assert refused[2] - refused[1] > 0.9
+
+
+async def test_a_gateway_that_is_being_replaced(visitor: BrowserContext, shop_site: Site) -> None:
+    """Nobody listens for a moment: tried again the same way, in order, once each."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    kinds: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        kinds.append(route.request.resource_type)
+        await (route.continue_() if len(kinds) > 1 else route.abort("connectionrefused"))
+
+    await page.route("**/gw/e", refuse)
+    await page.evaluate("for (let n = 0; n < 12; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    assert ids(await shop_site.arrived(path, *["Contact"] * 12)) == [f"n{n}" for n in range(12)]
+    assert kinds == ["fetch"] * 3
+
+
+async def test_more_than_outlives_a_page(visitor: BrowserContext, shop_site: Site) -> None:
+    """An event above 64 KiB of UTF-8, though not of characters, goes out at the first try, without keepalive."""
+    path = shop_site.page(GRANTED)
+    page = await opened(visitor, shop_site.http + path)
+    sizes: list[int] = []
+    page.on("request", lambda request: sizes.append(len(request.post_data_buffer or b"")))
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    await page.evaluate(
+        "['a', 'b'].forEach((id) => ttq.track('Contact', {text: 'ж'.repeat(id === 'a' ? 40000 : 10)}, {event_id: own(id)}))"
+    )
+    answers = await eventually(lambda: asyncio.sleep(0, list(sizes)), lambda found: len(found) == 2)
+    assert answers[0] > 65536 > answers[1]
+    assert ids(await shop_site.arrived(path, "Contact", "Contact")) == ["a", "b"]
+    assert failed == []
 
 
 async def test_one_bad_event_does_not_spoil_its_neighbours(visitor: BrowserContext, shop_site: Site) -> None:

@@ -28,7 +28,7 @@
   let who = {};
   let hashing = Promise.resolve();
   let explicit = { granted: 1, denied: 0 }[attribute('consent')];
-  let cookies = true, logging, held, tcf, tcfAsked, granted, told, restored;
+  let cookies = true, logging, held, tcf, tcfAsked, owed, restored;
   let timer = 0, due = 0, notBefore = 0, tries = 0, alone = 0, patience = 3;
   let route, referrer = document.referrer;
 
@@ -50,7 +50,7 @@
   const cookie = safely((name) => (('; ' + document.cookie).split('; ' + name + '=')[1] || '').split(';')[0]);
   const decoded = (text) => safely(decodeURIComponent)(text || '') || '';
   const calls = (list) => (Array.isArray(list) ? list.slice() : []);
-  const away = () => document.prerendering || navigator.onLine === false;
+  const away = () => navigator.onLine === false;
   const stored = safely((value) => {
     const before = sessionStorage._ttgw;
     if (value) sessionStorage._ttgw = JSON.stringify(value);
@@ -92,6 +92,8 @@
   };
   // The signals if they let anything be sent; whatever has changed since it was asked takes effect here.
   const permitted = safely(() => {
+    // Nobody sees the page yet, and its storage is not yet the tab's.
+    if (document.prerendering) return;
     if (window.__tcfapi && !tcfAsked) {
       tcfAsked = true;
       __tcfapi('addEventListener', 2, safely((data, ok) => {
@@ -104,8 +106,7 @@
     const consent = signals();
     if (consent.marketing) {
       if (held) return;
-      granted = true;
-      told = false;
+      owed = true;
       if (!restored) {
         restored = true;
         const kept = stored();
@@ -122,14 +123,14 @@
       flight = null;
       who = {};
       stored();
-      // The edge expires its cookies and purges what still waits there.
-      if (!told && (granted || cookie('_ttp'))) {
-        told = true;
-        post('/v1/c', JSON.stringify({ consent, writeKey: key })).then((answer) => { told = answer.ok; }).catch(() => { told = false; });
+      // The edge expires its cookies and purges what still waits there. Until it has said so, the withdrawal is owed to it.
+      if (owed || (owed !== false && cookie('_ttp'))) {
+        owed = false;
+        post('/v1/c', JSON.stringify({ consent, writeKey: key })).then(owing, owing);
       }
-      granted = false;
     }
   });
+  const owing = (answer) => { if (!answer.ok) owed = true; };
   const wake = () => { if (permitted()) schedule(0); };
 
   // ---- events
@@ -195,7 +196,7 @@
     try {
       return await fetch(endpoint + path, {
         // A page may have 64 KiB on the way that outlive it.
-        method: 'POST', body, keepalive: !tries && body.length < 64e3, credentials: cookies ? 'include' : 'omit', signal: cut && cut.signal,
+        method: 'POST', body, keepalive: !tries && utf8(body).length < 64e3, credentials: cookies ? 'include' : 'omit', signal: cut && cut.signal,
       });
     } finally { clearTimeout(clock); }
   };
@@ -213,8 +214,11 @@
     if (!permitted() || (beside && !cookie('_ttp') && patience-- > 0)) return schedule(LINGER_MS);
     let mine = flight = [];
     const answered = (status, retryAfter, answer) => {
-      // Withdrawn meanwhile: nothing of it is left.
-      if (flight !== mine) return;
+      // Withdrawn meanwhile: nothing of it is left here, but its answer may have made the cookies anew.
+      if (flight !== mine) {
+        owed = true;
+        return permitted();
+      }
       flight = null;
       if (!status || status === 429 || status > 499) {
         // Full jitter, so that a thousand tabs do not come back at once. What never gets through, online, is blocked: it rests.
@@ -251,7 +255,7 @@
       room -= utf8(body).length;
       if (room < 0) break;
       if (!cookies || !navigator.sendBeacon) post('/e', body).catch(log);
-      else if (!navigator.sendBeacon(endpoint + '/e', body)) break;
+      else if (!safely(() => navigator.sendBeacon(endpoint + '/e', body))()) break;
       queue.splice(from, texts.length);
     }
     stored({ queue: queue.map((entry) => ({ event: entry.event, who: onlyHashed(entry.who) })), who: onlyHashed(who), clickId });

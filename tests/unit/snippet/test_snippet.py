@@ -228,6 +228,11 @@ def test_the_command_knows_names_and_places(tmp_path: Path) -> None:
     assert 'crossorigin="anonymous"' in result.output
 
 
+def test_the_command_prints_the_types_without_a_configuration() -> None:
+    result = run("--types")
+    assert (result.exit_code, result.output) == (0, (ROOT / "gateway/snippet/ttgateway.d.ts").read_text())
+
+
 @pytest.mark.parametrize(
     ("second", "arguments", "said"),
     [
