@@ -13,7 +13,9 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateway import snippet
 from gateway.sandbox.shop.products import PRODUCTS, Product
+from gateway.snippet.tag import DEFAULT_GLOBAL, tags
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -37,7 +39,11 @@ class Shop:
         )
         # Compiled before the first request and never looked at again, so that no page touches a file while it is served.
         self._templates = {name: self._environment.get_template(name) for name in self._environment.list_templates(["html"])}
-        self._shared = {"sandbox_url": sandbox_url, "key": pipeline_key, "prefix": prefix, "visitor_ip": visitor_ip}
+        script = snippet.load()
+        pasted = tags(
+            prefix=prefix, name="s", digest=script.hash, integrity=script.integrity, key=pipeline_key, global_name=DEFAULT_GLOBAL
+        )
+        self._shared = {"sandbox_url": sandbox_url, "pasted": pasted, "visitor_ip": visitor_ip}
         self._orders: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._static: dict[str, bytes] = {}
 
@@ -146,6 +152,10 @@ class Shop:
         }
         return self._page(request, "thanks.html", event, number=number, order=order)
 
+    async def missing(self, request: web.Request) -> web.Response:
+        """Every other address."""
+        return self._page(request, "missing.html", None, status=404)
+
     async def static(self, request: web.Request) -> web.Response:
         """A static file."""
         name = request.match_info["name"]
@@ -212,6 +222,7 @@ def create_shop(sandbox_url: str, pipeline_key: str, prefix: str = "/gw", visito
             web.post("/checkout", shop.order),
             web.get("/thank-you", shop.thanks),
             web.get("/static/{name:[a-z.-]+}", shop.static),
+            web.get("/{rest:.*}", shop.missing),
         ]
     )
     return app

@@ -84,14 +84,18 @@ async def test_pages_carry_what_the_strict_policy_needs(shop: Client, path: str)
     assert not any(name.startswith("on") or name == "style" for _, attributes in found.tags for name in attributes)
     (client,) = (attributes for tag, attributes in found.tags if tag == "script" and "data-key" in attributes)
     assert (client["src"], client["data-key"]) == ("/gw/s.js", "dk_demo")
+    assert [attributes["src"] for tag, attributes in found.tags if tag == "img"] == ["/gw/px?k=dk_demo&ev=page"]
 
 
-@pytest.mark.parametrize("path", ["/product/999", "/thank-you", "/thank-you?order=TT-1"])
+@pytest.mark.parametrize("path", ["/product/999", "/thank-you", "/thank-you?order=TT-1", "/nothing", "/product/x"])
 async def test_what_there_is_not(shop: Client, path: str):
-    assert (await page(shop, path, status=404)).event is None
+    """A page of the shop, with the way back."""
+    found = await page(shop, path, status=404)
+    assert found.event is None
+    assert "There is nothing here" in found.words
 
 
-@pytest.mark.parametrize("path", ["/static/app.py", "/static/a..b", "/nothing", "/product/x"])
+@pytest.mark.parametrize("path", ["/static/app.py", "/static/a..b", "/static/"])
 async def test_nothing_else_is_served(shop: Client, path: str):
     async with shop.get(path) as answer:
         assert answer.status == 404
