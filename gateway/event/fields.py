@@ -57,7 +57,8 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
     if kind is int:
         return str(value)
     if kind is float and value == value and abs(value) < 1e300:  # noqa: PLR0124 - NaN is the only value that is not itself
-        return str(int(value)) if value.is_integer() else repr(value)
+        found = str(int(value)) if value.is_integer() else repr(value)
+        return found if len(found) <= limit else ""
     return ""
 
 
