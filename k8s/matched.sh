@@ -10,7 +10,7 @@ awk '
   }
   /^---/ { judge() }
   /^kind: / { kind = $2 }
-  /^ +(- )?name: ttgateway$/ { container = 1 }
+  /^ +(- )?name: ttgateway-ops$/ { container = 1 }  # a port that only sidecars have
   /^ +(- )?targetPort: ttgateway$/ { target = 1 }
   END {
     judge()

@@ -14,8 +14,11 @@ import helm_python as helm
 import kubernetes_validate
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from gateway import __version__
+from gateway.cli import main as cli
+from gateway.delivery.settings import DeliverySettings
 from gateway.settings import parse_duration, parse_size
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +26,7 @@ CHART = ROOT / "deploy" / "helm" / "ttgateway"
 OVERLAYS = sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir())
 RENDERS = [*OVERLAYS, *sorted(f"helm:{path.stem}" for path in (CHART / "ci").glob("*.yaml"))]
 SIDECARS = [name for name in OVERLAYS if name.startswith("sidecar")]
+ROLES = [name for name in RENDERS if "roles" in name]
 VERSIONS = ["1.29", "1.33", kubernetes_validate.latest_version()]
 CUSTOM = {"HTTPRoute": "gateway-api/gateway.networking.k8s.io", "ServiceMonitor": "prometheus-operator/monitoring.coreos.com"}
 WORKLOADS = {"Deployment", "StatefulSet"}
@@ -178,19 +182,21 @@ def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
     def matched(text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([ROOT / "k8s" / "matched.sh"], input=text, capture_output=True, text=True, check=False)
 
-    for name in SIDECARS:
-        assert matched(built(ROOT / "k8s" / "overlays" / name)).returncode == 0
     copied = tmp_path / "k8s"
     shutil.copytree(ROOT / "k8s", copied)
     shop = copied / "examples" / "shop" / "deployment.yaml"
     shop.write_text(shop.read_text(encoding="utf-8").replace(', ttgateway/sidecar: "true"', ""), encoding="utf-8")
-    overlay = copied / "overlays" / "sidecar" / "kustomization.yaml"
-    labels = 'labels: [{pairs: {ttgateway/sidecar: "true"}}]\n'
-    overlay.write_text(overlay.read_text(encoding="utf-8") + labels, encoding="utf-8")
-    done = matched(built(copied / "overlays" / "sidecar"))
-    assert done.returncode == 1
-    assert "no Deployment got the gateway" in done.stdout
-    assert "no Service leads to the gateway" in done.stdout
+    for name in [*SIDECARS, "roles"]:
+        right = matched(built(ROOT / "k8s" / "overlays" / name))
+        assert right.returncode == 0
+        assert "in 1 Deployment(s), behind 1 Service(s)" in right.stdout
+        overlay = copied / "overlays" / name / "kustomization.yaml"
+        labels = 'labels: [{pairs: {ttgateway/sidecar: "true"}}]\n'
+        overlay.write_text(overlay.read_text(encoding="utf-8") + labels, encoding="utf-8")
+        done = matched(built(copied / "overlays" / name))
+        assert done.returncode == 1
+        assert "no Deployment got the gateway" in done.stdout
+        assert "no Service leads to the gateway" in done.stdout
 
 
 @pytest.mark.parametrize("name", RENDERS)
@@ -239,20 +245,26 @@ def test_what_is_referred_to_exists(name: str) -> None:
         assert all(volume["secret"]["optional"] for volume in pod.get("volumes", []) if "secret" in volume)
 
 
+def configurations(name: str) -> dict[str, Document]:
+    """A render's configurations by the name of their ConfigMap."""
+    maps = [each for each in documents(name) if each["kind"] == "ConfigMap"]
+    return {each["metadata"]["name"]: yaml.safe_load(each["data"]["gateway.yaml"]) for each in maps}
+
+
 @pytest.mark.parametrize("name", [name for name in RENDERS if name != "helm:sidecar"])
 def test_times_and_sizes_fit(name: str) -> None:
-    everything = documents(name)
-    (config,) = [yaml.safe_load(each["data"]["gateway.yaml"]) for each in everything if each["kind"] == "ConfigMap"]
-    (workload,) = [each for each in everything if each["kind"] in WORKLOADS]
-    pod = workload["spec"]["template"]["spec"]
-    needed = parse_duration(config["drain"]["delay"]) + parse_duration(config["drain"]["grace"])
-    # a sidecar must do with Kubernetes' default
-    assert needed < (30 if name in SIDECARS else pod["terminationGracePeriodSeconds"])
-    claims = workload["spec"].get("volumeClaimTemplates", [])
-    sizes = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
-    sizes += [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "sizeLimit" in volume.get("emptyDir", {})]
-    (size,) = sizes
-    assert parse_size(f"{size}B") >= 2 * parse_size(config["spool"]["max_bytes"])
+    for workload in [each for each in documents(name) if each["kind"] in WORKLOADS]:
+        pod = workload["spec"]["template"]["spec"]
+        (source,) = [volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume]
+        config = configurations(name)[source]
+        needed = parse_duration(config["drain"]["delay"]) + parse_duration(config["drain"]["grace"])
+        # a sidecar must do with Kubernetes' default
+        assert needed < (30 if name in SIDECARS else pod["terminationGracePeriodSeconds"])
+        claims = workload["spec"].get("volumeClaimTemplates", [])
+        sizes = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
+        sizes += [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "sizeLimit" in volume.get("emptyDir", {})]
+        (size,) = sizes
+        assert parse_size(f"{size}B") >= 2 * parse_size(config["spool"]["max_bytes"])
 
 
 def test_sidecars_bring_nothing_of_their_own() -> None:
@@ -263,16 +275,73 @@ def test_sidecars_bring_nothing_of_their_own() -> None:
     assert {each["kind"] for each in documents("helm:sidecar")} == {"ConfigMap", "ExternalSecret"}
 
 
+def roles(name: str) -> dict[str, Document]:
+    """The pods of a render by what their gateway is for."""
+    found = {}
+    for pod in pods(name):
+        (ours,) = [box for box in containers(pod) if box["name"] == "ttgateway"]
+        found[ours["args"][2] if "--role" in ours["args"] else "all"] = pod
+    return found
+
+
 @pytest.mark.parametrize("name", RENDERS)
 def test_the_gateway_takes_the_configuration(name: str, tmp_path: Path) -> None:
-    from gateway.config.load import load
+    """As ``ttgateway check --role`` judges it where the pod's own secrets are mounted, and no others."""
+    for role, pod in (roles(name) or {"all": {"volumes": [{"configMap": {"name": "ttgateway"}}]}}).items():
+        (source,) = [volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume]
+        config = yaml.safe_dump(configurations(name)[source])
+        mounted = {"all": "tiktok-token", "deliver": "tiktok-token", "admin": "ui-token"}.get(role, "nothing")
+        token = tmp_path / mounted
+        token.write_text("a-token-that-is-long-enough-for-anybody", encoding="utf-8")
+        path = tmp_path / f"{role}.yaml"
+        text = config.replace(f"/run/secrets/gateway/{mounted}", str(token)).replace(
+            "/var/lib/ttgateway", str(tmp_path / "state")
+        )
+        path.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(cli, ["check", "--role", role, "-c", str(path)])
+        assert done.exit_code == 0, done.output
 
-    (config,) = [each["data"]["gateway.yaml"] for each in documents(name) if each["kind"] == "ConfigMap"]
-    token = tmp_path / "tiktok-token"
-    token.write_text("token", encoding="utf-8")
-    path = tmp_path / "gateway.yaml"
-    path.write_text(config.replace("/run/secrets/gateway/tiktok-token", str(token)), encoding="utf-8")
-    assert load(path).problems == []
+
+@pytest.mark.parametrize("name", ROLES)
+def test_only_those_who_deliver_get_tokens(name: str) -> None:
+    secrets = {
+        role: {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        for role, pod in roles(name).items()
+    }
+    assert {"deliver", "admin"} <= set(secrets) <= {"edge", "deliver", "admin"}
+    tokens = {"roles": "ttgateway", "helm:roles": "shop-tokens", "helm:roles-sidecars": "ttgateway"}[name]
+    assert [role for role, names in secrets.items() if tokens in names] == ["deliver"]
+    broker = {role: next(iter(each for each in names if "nats" in each)) for role, names in secrets.items()}
+    assert broker["deliver"] == broker["admin"], "one user that may make streams"
+    assert broker.get("edge") != broker["deliver"], "one that may not read tokens"
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_agree(name: str) -> None:
+    """One configuration for all but the UI's section, NATS reachable, and room for the most deliverers."""
+    found = configurations(name)
+    admin = found.pop("ttgateway-admin")
+    (config,) = found.values()
+    assert admin.pop("admin")["tokens"]
+    assert admin == config
+    for policy in [each for each in documents(name) if each["kind"] == "NetworkPolicy"]:
+        ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        assert int(config["spool"]["url"].rpartition(":")[2]) in ports
+    (scaler,) = [
+        each["spec"]
+        for each in documents(name)
+        if each["kind"] == "HorizontalPodAutoscaler" and "deliver" in each["metadata"]["name"]
+    ]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ttgateway-deliver"}
+    delivery = DeliverySettings()
+    assert config["spool"]["max_ack_pending"] >= 4 * delivery.max_batch * delivery.in_flight * scaler["maxReplicas"]
+    for service in [
+        each["spec"]
+        for each in documents(name)
+        if each["kind"] == "Service" and {"http", "ttgateway"} & {port["targetPort"] for port in each["spec"]["ports"]}
+    ]:
+        labels = [each["spec"]["template"]["metadata"]["labels"] for each in documents(name) if each["kind"] in WORKLOADS]
+        assert len([each for each in labels if service["selector"].items() <= each.items()]) == 1, "visitors reach edges alone"
 
 
 def test_the_chart_is_clean_and_refuses_what_it_does_not_know() -> None:
