@@ -175,9 +175,12 @@ async def test_no_globals_but_the_two(visitor: BrowserContext, shop_site: Site) 
     plain = await visitor.new_page()
     await plain.goto(shop_site.http + shop_site.raw(""))
     before = set(await plain.evaluate("Object.getOwnPropertyNames(window)"))
-    page = await opened(visitor, shop_site.http + shop_site.page(f'{GRANTED} data-global="mine"'))
+    path = shop_site.page(f'{GRANTED} data-global="mine" data-endpoint="/gw"')
+    page = await opened(visitor, shop_site.http + path)
     after = set(await page.evaluate("Object.getOwnPropertyNames(window)"))
     assert after - before == {"mine", "_df"}
+    await page.evaluate("mine.track('Contact')")
+    await shop_site.arrived(path, "Pageview", "Contact")
 
 
 BARE = {

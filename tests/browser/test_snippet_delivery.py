@@ -216,6 +216,21 @@ async def test_the_first_answer_makes_the_cookies_once(visitor: BrowserContext, 
     assert len({(event["user"]["ttp"], event["user"]["external_id"]) for event in events}) == 1
 
 
+async def test_no_more_than_two_thousand_wait(visitor: BrowserContext, shop_site: Site) -> None:
+    """A page that nobody consents to for hours does not grow: the oldest are left out."""
+    path = shop_site.page('data-page="off"')
+    page = await opened(visitor, shop_site.http + path)
+    waiting = await page.evaluate(
+        "() => { for (let n = 0; n < 2500; n++) ttq.track('Contact', {}, {event_id: own('n' + n)}); return ttq.debug(false).waiting; }"
+    )
+    assert waiting == 2000
+    async with page.expect_request("**/gw/e") as request:
+        await page.evaluate("ttq.grantConsent()")
+    sent = json.loads((await request.value).post_data or "")["batch"]
+    assert [event["messageId"].partition("-")[2] for event in sent] == [f"n{n}" for n in range(500, 510)]
+    await page.close(run_before_unload=False)
+
+
 async def test_a_thousand_events_from_one_loop(visitor: BrowserContext, shop_site: Site, record_property: Any) -> None:
     """None lost, none twice; how long the page's main thread was held is reported (by --junit-xml, and with -s)."""
     path = shop_site.page(GRANTED)
