@@ -178,7 +178,7 @@ async def test_a_gzip_bomb_is_never_inflated(path: str) -> None:
     assert reply.status == 413
 
 
-@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b'{"event":"x"}')[:-9], b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b'{"event":"x"}', mtime=0)[:-9], b"\x1f\x8b\x08"])
 async def test_broken_gzip(body: bytes) -> None:
     reply = await Desk().send("POST", "e", body, Content_Encoding="gzip")
     assert (reply.status, reply.reason) == (400, "wrong_shape")
