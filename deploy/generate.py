@@ -64,7 +64,7 @@ def schema() -> str:
     root["required"] = ["edge", "ops", "spool"]
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     properties = {name: _shape(value) for name, value in values.items() if name != "config"}
-    properties["mode"] = {"enum": ["standalone", "sidecar"]}
+    properties["mode"] = {"enum": ["standalone", "sidecar", "roles"]}
     properties["config"] = root
     # Helm adds this one itself
     properties["global"] = {"type": "object"}
@@ -73,6 +73,8 @@ def schema() -> str:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
+        "if": {"required": ["mode"], "properties": {"mode": {"const": "roles"}}},
+        "then": {"required": ["nats"], "properties": {"nats": {"properties": {"url": {"pattern": "^(nats|tls)://"}}}}},
     }
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 

@@ -351,7 +351,14 @@ def test_the_chart_is_clean_and_refuses_what_it_does_not_know() -> None:
     with helm.Chart.load(str(CHART)) as chart:
         for values in (CHART / "ci").glob("*.yaml"):
             chart.validate_schema(yaml.safe_load(values.read_text(encoding="utf-8")))
-        for wrong in ({"repicas": 2}, {"config": {"edge": {"upstraem": "x"}}}, {"mode": "daemon"}, {"replicas": "two"}):
+        for wrong in (
+            {"repicas": 2},
+            {"config": {"edge": {"upstraem": "x"}}},
+            {"mode": "daemon"},
+            {"mode": "roles"},
+            {"mode": "roles", "nats": {"url": "http://nats"}},
+            {"replicas": "two"},
+        ):
             with pytest.raises(helm.HelmError):
                 chart.validate_schema(chart.merge_values(wrong))
 
