@@ -17,6 +17,7 @@ from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Death, Done, NewRecord, Record, Retry, Settlement, Spool
 from gateway.spool.engine import open_spool
 from gateway.spool.jetstream.spool import JetStreamSpool
+from gateway.spool.jetstream.wire import Wire
 from gateway.spool.settings import SpoolSettings
 from gateway.telemetry.metrics import Metrics
 
@@ -180,6 +181,31 @@ async def test_a_purge_reaches_this_disk_at_once_and_the_broker_when_it_is_back(
             await asyncio.sleep(0.02)
     assert [record.payload for record in await everything(spool, 1)] == [b"yours"]
     assert await spool.lease("a", 10, MIB, 0.1) == []
+
+
+async def test_a_start_beside_a_broker_that_says_nothing_collects_at_once(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections, knows the client's name, and then answers no question: as while a leader is chosen."""
+    monkeypatch.setattr("gateway.spool.jetstream.spool._OPEN_S", 0.2)
+    real, asked = Wire.api, asyncio.Event()
+
+    async def silent(self: Wire, call: str, body: dict[str, object] | None = None, timeout_s: float = 2.0) -> dict[str, object]:
+        asked.set()
+        await asyncio.sleep(3600)
+        return await real(self, call, body, timeout_s)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "api", silent)
+        async with asyncio.timeout(30):
+            spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
+            await spool.put([new("1")])
+    assert asked.is_set()
+    assert spool._intake.away
+    await spool.close()
+    again = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
+    assert [record.payload for record in await everything(again, 1)] == [b"1"]
+    await again.close()
 
 
 # --- several pods

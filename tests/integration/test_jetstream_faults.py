@@ -1,11 +1,17 @@
 """Leaders lost, deliverers and brokers killed: short forms of ``benchmarks.faults.cluster`` and ``benchmarks.faults.broker``."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from benchmarks.faults import broker, cluster
+from benchmarks.faults.servers import Cluster, Server
 from benchmarks.faults.visitors import Seen
+from gateway.errors import SpoolUnavailable
+from gateway.spool.base import NewRecord
+from gateway.spool.jetstream.spool import JetStreamSpool
+from gateway.spool.settings import SpoolSettings
 
 
 @pytest.mark.timeout(180)
@@ -25,6 +31,37 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     assert not found.receiver.differing
     assert found.kills.total() == 4
     assert len(found.acknowledged) > 100
+
+
+@pytest.mark.timeout(180)
+async def test_a_start_among_servers_that_cannot_choose_collects(tmp_path: Path) -> None:
+    """One of three is there: it answers, and can keep nothing. That passes; what does not is said."""
+    servers = Cluster(tmp_path / "nats")
+    settings = SpoolSettings.model_validate(
+        {"kind": "jetstream", "url": servers.servers[0].url, "path": str(tmp_path / "pod"), "replicas": 3, "max_bytes": "8MiB"}
+    )
+    await servers.start()
+    try:
+        for server in servers.servers[1:]:
+            await server.kill()
+        spool = await JetStreamSpool.open(settings)
+        await spool.put([NewRecord("a", "", 1.0, b"1")])
+        assert spool._intake.away
+        await asyncio.gather(*(server.start() for server in servers.servers[1:]))
+        async with asyncio.timeout(60):
+            while not (records := await spool.lease("a", 1, 1000, 1)):
+                pass
+        assert [record.payload for record in records] == [b"1"]
+        await spool.close()
+    finally:
+        await servers.kill()
+    alone = Server(tmp_path / "alone")
+    await alone.start()
+    try:
+        with pytest.raises(SpoolUnavailable, match="replicas > 1"):
+            await JetStreamSpool.open(settings.model_copy(update={"url": alone.url}))
+    finally:
+        await alone.kill()
 
 
 def test_the_run_notices_what_is_broken() -> None:

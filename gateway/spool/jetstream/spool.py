@@ -36,6 +36,8 @@ from gateway.telemetry.metrics import Metrics, Sample
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
 """A look at the figures takes no longer, else the last ones are given."""
+_OPEN_S = 1.5
+"""While servers choose a leader they may take connections and answer nothing; a gateway that starts then must collect before it says that it is ready."""
 _PAY_S = 0.1
 _TIMEOUT_S = 3.0
 _SCAN = 2048
@@ -89,9 +91,10 @@ class JetStreamSpool:
         spool = cls(settings, local, wire, metrics)
         await wire.listen(spool._names.control, lambda words, _headers: spool._purging.told(words))
         try:
-            with suppress(BrokerAway):
-                await spool._connect()
-                spool._intake.away = bool(await local.lanes())
+            with suppress(BrokerAway, TimeoutError):
+                async with asyncio.timeout(_OPEN_S):
+                    await spool._connect()
+                    spool._intake.away = bool(await local.lanes())
         except BaseException:
             spool._closed = True
             await wire.close()

@@ -5,17 +5,19 @@ Law: a stream that differs in what the guarantee rests on is refused in words an
 
 from typing import Any
 
-from gateway.errors import SpoolUnavailable
+from gateway.errors import GatewayError, SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool.base import MAX_MARKS
 from gateway.spool.jetstream.names import Names, consumer, lane_tokens
-from gateway.spool.jetstream.wire import Refused, Wire
+from gateway.spool.jetstream.wire import BrokerAway, Refused, Wire
 from gateway.spool.jetstream.withdrawals import KEPT_S
 from gateway.spool.settings import SpoolSettings
 
 _NS = 1_000_000_000
 _MAX_PURGES = 100_000
 _IN_USE, _NO_STREAM = 10058, 10059
+_PASSING = frozenset({10004, 10005, 10007, 10008, 10009, 10118, 10119})
+"""Servers are missing, or are choosing a leader."""
 _FIXED = (
     "subjects",
     "retention",
@@ -63,7 +65,7 @@ async def prepare(wire: Wire, names: Names, settings: SpoolSettings) -> None:
             there = (await wire.api(f"STREAM.INFO.{name}"))["config"]
         except Refused as refused:
             if refused.code != _NO_STREAM:
-                raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name}: {refused.words}") from None
+                raise _unusable(f"stream {name}: ", refused) from None
             await _create(wire, stream)
         else:
             await _adopt(wire, stream, there)
@@ -75,7 +77,7 @@ async def _create(wire: Wire, stream: dict[str, Any]) -> None:
         await wire.api(f"STREAM.CREATE.{name}", stream, 5.0)
     except Refused as refused:
         if refused.code != _IN_USE:  # else another pod was quicker, with other settings: its own look finds out
-            raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name}: {refused.words}") from None
+            raise _unusable(f"stream {name}: ", refused) from None
 
 
 async def _adopt(wire: Wire, stream: dict[str, Any], there: dict[str, Any]) -> None:
@@ -92,7 +94,14 @@ async def _adopt(wire: Wire, stream: dict[str, Any], there: dict[str, Any]) -> N
     try:
         await wire.api(f"STREAM.UPDATE.{name}", {**there, **stream}, 5.0)
     except Refused as refused:
-        raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"stream {name} cannot follow the settings: {refused.words}") from None
+        raise _unusable(f"stream {name} cannot follow the settings: ", refused) from None
+
+
+def _unusable(what: str, refused: Refused) -> GatewayError:
+    """What passes by itself is a broker that is away: events are kept on this disk meanwhile, where an unusable one would have them refused."""
+    if refused.code in _PASSING:
+        return BrokerAway(what + refused.words)
+    return SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, what + refused.words)
 
 
 async def ensure_lane(wire: Wire, names: Names, settings: SpoolSettings, lane: str) -> None:

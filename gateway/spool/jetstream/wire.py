@@ -182,6 +182,10 @@ class Wire:
             with suppress(nats.errors.Error, OSError):
                 await nc.close()
             raise BrokerAway(f"cannot connect: {str(error) or 'no answer'}") from None
+        except asyncio.CancelledError:
+            with suppress(nats.errors.Error, OSError):
+                await nc.close()
+            raise
         self._inbox = nc.new_inbox()
         await nc.subscribe(self._inbox + ".>", cb=self._arrived)
         self._nc = nc
