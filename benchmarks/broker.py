@@ -1,7 +1,7 @@
-"""What the spool on NATS JetStream costs: ``python -m benchmarks.broker [--seconds 6] [--repeats 3] [--always] [--drain 60000]`` (io).
+"""What the spool on NATS JetStream costs: ``python -m benchmarks.broker [--seconds 6] [--repeats 3] [--always] [--cluster] [--drain 60000 [--latency 400 --in-flight 1]]`` (io).
 
 Closed loop, one event a request, as P1 does it: a gateway on SQLite, then an edge that publishes to a broker, alternately. Then a backlog at the broker, drained by one deliverer
-and by four. The gateway is pinned to the first core; generator, broker and TikTok's stand-in share the last. Rates depend on both cores; CPU per event is what is left when they do not suffice.
+by four, and by four of which one is killed -9 halfway. The gateway is pinned to the first core; generator, broker and TikTok's stand-in share the last. Rates depend on both cores; CPU per event is what is left when they do not suffice.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import orjson
 import uvloop
 
 from benchmarks import machine
-from benchmarks.faults.life import Life, queued
+from benchmarks.faults.life import Life
 from benchmarks.faults.servers import Cluster, Server
 from benchmarks.load.generator import Generator, Result
 from benchmarks.load.requests import collect_request
@@ -28,6 +28,7 @@ from benchmarks.stack import Part, sandbox_stats, stack
 
 _WARM_UP_S = 1.0
 _DRAIN_S = 120.0
+_ACK_WAIT_S = 5
 
 
 @dataclass(slots=True)
@@ -131,7 +132,11 @@ def _pin(pid: int, core: int) -> None:
 def _life(state: Path, tiktok: Part, url: str = "", *, role: str = "all", replicas: int = 1) -> Life:
     state.mkdir(parents=True)
     # Patient: what is measured is the broker, not the disk that stands in for it on a busy machine.
-    engine = f'kind: jetstream, url: "{url}", stream: bench, replicas: {replicas}, publish_timeout: 2s' if url else ""
+    engine = (
+        f'kind: jetstream, url: "{url}", stream: bench, replicas: {replicas}, publish_timeout: 2s, ack_wait: {_ACK_WAIT_S}s'
+        if url
+        else ""
+    )
     return Life(state, tiktok.port, max_bytes="1GiB", engine=engine, role=role)
 
 
@@ -148,6 +153,8 @@ class Drained:
     repeated: int
     shares: list[float]
     """CPU seconds of each deliverer."""
+    after_kill_s: float = 0.0
+    """From one deliverer's kill until TikTok's stand-in had everything; 0 = none was killed."""
 
     @property
     def rate(self) -> float:
@@ -156,26 +163,26 @@ class Drained:
 
     def line(self) -> str:
         """For a person."""
+        took = f"{self.deliverers} deliverers: {self.events:,} events in {self.seconds:.1f} s = {self.rate:,.0f}/s; twice {self.repeated}"
+        if self.after_kill_s:
+            return f"{took}; one killed halfway, all there {self.after_kill_s:.1f} s later (ack_wait {_ACK_WAIT_S} s)"
         shares = ", ".join(f"{share:.1f}" for share in self.shares)
-        return (
-            f"{self.deliverers} deliverers: {self.events:,} events in {self.seconds:.1f} s = {self.rate:,.0f}/s; deliverers {self.cpu_us:.0f} us, broker {self.broker_us:.0f} us an event; "
-            f"CPU seconds each {shares}; twice {self.repeated}"
-        )
+        return f"{took}; deliverers {self.cpu_us:.0f} us, broker {self.broker_us:.0f} us an event; CPU seconds each {shares}"
 
 
-async def drain(folder: Path, tiktok: Part, count: int, deliverers: int, latency: str) -> Drained:
-    """Fill, then start ``deliverers`` at once and wait until TikTok's stand-in has all."""
+async def drain(folder: Path, tiktok: Part, count: int, deliverers: int, delivery: str, *, kill: bool = False) -> Drained:
+    """Fill, then start ``deliverers`` at once and wait until TikTok's stand-in has all; ``kill`` = one of them when half is there."""
     server = Server(folder / "broker")
     await server.start()
     edge = _life(folder / "edge", tiktok, server.url, role="edge")
     lives = [_life(folder / f"deliver-{n}", tiktok, server.url, role="deliver") for n in range(deliverers)]
     for life in lives:
-        life.delivery = latency
+        life.delivery = delivery
     before = sandbox_stats(tiktok.port)
     try:
         await edge.start()
         generator = Generator(
-            "127.0.0.1", edge.edge, collect_request("127.0.0.1", "/gw/e", f"d{deliverers}-{count}"[:8], batch=50), connections=16
+            "127.0.0.1", edge.edge, collect_request("127.0.0.1", "/gw/e", f"d{deliverers}{kill}"[:8], batch=50), connections=16
         )
         await generator.connect()
         sent = 0
@@ -183,19 +190,20 @@ async def drain(folder: Path, tiktok: Part, count: int, deliverers: int, latency
             sent += (await generator.closed_loop(1.0)).ok * 50
         generator.close()
         await asyncio.gather(*(life.start() for life in lives))
-        begin = time.monotonic()
+        begin, killed_at = time.monotonic(), 0.0
         base, broker = [machine.cpu_s(_pid(life)) for life in lives], machine.cpu_s(server.pid)
         while (stats := await asyncio.to_thread(sandbox_stats, tiktok.port))["unique"] - before["unique"] < sent:
+            if kill and not killed_at and stats["unique"] - before["unique"] > sent / 2:
+                await lives[0].kill()
+                killed_at = time.monotonic()
             if time.monotonic() - begin > _DRAIN_S:
                 raise RuntimeError(f"not drained: {stats}")
             await asyncio.sleep(0.05)
         seconds = time.monotonic() - begin
         shares = [machine.cpu_s(_pid(life)) - was for life, was in zip(lives, base, strict=True)]
-        waiting = queued(await edge.metrics())
-        assert waiting >= 0
         return Drained(
             deliverers, sent, seconds, sum(shares) / sent * 1e6, (machine.cpu_s(server.pid) - broker) / sent * 1e6,
-            stats["duplicates"] - before["duplicates"], shares,
+            stats["duplicates"] - before["duplicates"], shares, time.monotonic() - killed_at if killed_at else 0.0,
         )  # fmt: skip
     finally:
         for life in (edge, *lives):
@@ -235,11 +243,14 @@ def main() -> None:
             refused = sum(edge.not_ok for edge in found)
             for edge in found:
                 print(edge.line(found[0]))
-        for deliverers in (1, 4) if args.drain else ():
+        for deliverers, kill in ((1, False), (4, False), (4, True)) if args.drain else ():
             _delay(tiktok.port, args.latency)
             more = f"in_flight: {args.in_flight}"
             print(
-                uvloop.run(drain(Path(folder) / f"drain-{deliverers}", tiktok, args.drain, deliverers, more)).line(), flush=True
+                uvloop.run(
+                    drain(Path(folder) / f"drain-{deliverers}{kill}", tiktok, args.drain, deliverers, more, kill=kill)
+                ).line(),
+                flush=True,
             )
     sys.exit(1 if refused else 0)
 

@@ -8,6 +8,7 @@ TikTok's own window. The servers keep their default sync_interval: the machine i
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from benchmarks.faults.servers import Cluster, Server
 from benchmarks.stack import free_port
 
 _SENDERS = 8
+_TIME = re.compile(r'"time":"[^"]*",?')
 _BATCH = 4
 _WINDOW_S = 48 * 3600.0
 """TikTok's own deduplication."""
@@ -45,8 +47,10 @@ class Run:
         self.deliverers = [self._life(folder / f"deliver-{n}", "deliver") for n in range(2)]
         self.acknowledged: set[str] = set()
         self.sent = 0
-        self.refused = 0
+        self.refused: Counter[int] = Counter()
+        """Status → requests that were answered with something else than 200."""
         self.kills: Counter[str] = Counter()
+        self.warnings: list[str] = []
         self.took_s: list[float] = []
 
     def _life(self, state: Path, role: str) -> Life:
@@ -98,7 +102,7 @@ class Run:
                 self.acknowledged.update(ids)
                 self.took_s.append(time.monotonic() - begin)
             else:
-                self.refused += 1
+                self.refused[answer.status] += 1
 
     async def finish(self, patience_s: float) -> set[str]:
         """What never arrived."""
@@ -110,6 +114,8 @@ class Run:
 
     async def end(self) -> None:
         """All processes."""
+        lines = [line for life in self.edges for line in life.log.read_text().splitlines() if '"info"' not in line]
+        self.warnings = [f"{n} x {line}" for line, n in Counter(_TIME.sub("", line) for line in lines).most_common(20)]
         for life in (*self.edges, *self.deliverers):
             await life.kill()
         for server in self.servers:
@@ -147,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--logs", action="store_true", help="print the edges' warnings as well")
     parser.add_argument("--replicas", type=int, default=1, choices=[1, 3], help="3 = three servers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ttgateway-broker-") as folder:
@@ -154,10 +161,12 @@ def main() -> None:
     took = sorted(found.took_s) or [0.0]
     print(
         f"{found.kills.total()} kills (seed {args.seed}; {', '.join(f'{n} {name}' for name, n in sorted(found.kills.items()))}) in {took_s:.0f} s: "
-        f"{len(found.acknowledged):,} acknowledged of {found.sent:,} sent ({found.refused} requests refused), {len(lost)} lost, "
+        f"{len(found.acknowledged):,} acknowledged of {found.sent:,} sent ({found.refused.total()} requests refused{f' {dict(found.refused)}' if found.refused else ''}), {len(lost)} lost, "
         f"{len(found.receiver.differing)} with other content, {len(found.receiver.times)} arrived more than once, at most {found.receiver.gap_s:.0f} s after the first time\n"
         f"acknowledged within {took[len(took) // 2] * 1000:.0f} ms (p50), {took[int(len(took) * 0.99)] * 1000:.0f} ms (p99), {took[-1] * 1000:.0f} ms at most"
     )
+    if args.logs:
+        print("\n".join(found.warnings))
     late = found.receiver.gap_s > _WINDOW_S
     sys.exit(1 if lost or late or found.receiver.differing or not found.acknowledged else 0)
 
