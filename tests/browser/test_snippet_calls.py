@@ -188,7 +188,7 @@ BARE = {
     "digests": "Object.defineProperty(crypto, 'subtle', {value: undefined})",
     "randomness": "Object.defineProperty(window, 'crypto', {value: undefined})",
     "beacons": "Object.defineProperty(navigator, 'sendBeacon', {value: undefined})",
-    "abortion": "Object.defineProperty(window, 'AbortController', {value: undefined})",
+    "abortion": "Object.defineProperty(window, 'AbortSignal', {value: undefined})",
     "cookies": "Object.defineProperty(document, 'cookie', {get() { throw new DOMException('no', 'SecurityError'); }})",
 }
 

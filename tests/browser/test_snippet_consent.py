@@ -45,7 +45,9 @@ async def test_before_consent_there_is_only_memory(visitor: BrowserContext, shop
     """Events from before arrive once it is given, and the pages left before that are forgotten."""
     path = shop_site.page()
     visit = await opened(visitor, shop_site.http + path + "?ttclid=E.C.P.consent-01")
-    await visit.page.evaluate("for (let n = 0; n < 15; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})")
+    await visit.page.evaluate(
+        "ttq.identify({email: 'alice_abc@gmail.com'}); for (let n = 0; n < 15; n++) ttq.track('Contact', {}, {event_id: own('n' + n)})"
+    )
     assert await visit.quiet()
     await visit.page.goto(shop_site.http + path + "second")
     assert await visit.quiet()
@@ -250,8 +252,7 @@ async def test_identity_and_click_last_for_the_session(visitor: BrowserContext, 
     visit = await opened(visitor, shop_site.http + path + "?ttclid=E.C.P.session-01")
     await visit.page.evaluate("ttq.identify({email: 'alice_abc@gmail.com', phone_number: '020 7946 0018', first_name: 'Alice'})")
     await shop_site.arrived(path, "Pageview")
-    await visit.page.evaluate("window.dispatchEvent(new Event('pagehide'))")
-    kept = await visit.page.evaluate("sessionStorage._ttgw")
+    kept = await eventually(lambda: visit.page.evaluate("sessionStorage._ttgw || ''"), bool)
     assert json.loads(kept)["who"] == {"email": hashlib.sha256(b"alice_abc@gmail.com").hexdigest()}
     assert not any(raw in kept for raw in ("alice", "Alice", "7946"))
     await visitor.clear_cookies()

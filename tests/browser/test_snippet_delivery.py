@@ -253,7 +253,7 @@ async def test_a_thousand_events_from_one_loop(visitor: BrowserContext, shop_sit
 
 
 async def test_a_prerendered_page_waits(visitor: BrowserContext, shop_site: Site) -> None:
-    """Until the visitor comes to see it, nothing is sent."""
+    """Until the visitor comes to see it, nothing is sent; and only then it looks at what the page before it has kept for the session."""
     await visitor.add_init_script(
         "window.prerendering = true; Object.defineProperty(document, 'prerendering', {get: () => window.prerendering})"
     )
@@ -263,8 +263,17 @@ async def test_a_prerendered_page_waits(visitor: BrowserContext, shop_site: Site
     page.on("request", lambda request: asked.append(request.url))
     await page.evaluate("for (let n = 0; n < 20; n++) ttq.track('Contact'); new Promise((done) => setTimeout(done, 200))")
     assert asked == []
-    await page.evaluate("window.prerendering = false; document.dispatchEvent(new Event('prerenderingchange'))")
-    await shop_site.arrived(path, "Pageview", *["Contact"] * 20)
+    await page.evaluate(
+        """() => {
+          dispatchEvent(new Event('OneTrustGroupsUpdated'));
+          sessionStorage._ttgw = JSON.stringify({queue: [], who: {email: 'ab'.repeat(32)}, clickId: 'E.C.P.before'});
+          window.prerendering = false;
+          document.dispatchEvent(new Event('prerenderingchange'));
+        }"""
+    )
+    events = await shop_site.arrived(path, "Pageview", *["Contact"] * 20)
+    (view,) = [event for event in events if event["event"] == "Pageview"]
+    assert (view["user"]["email"], view["user"]["ttclid"]) == ("ab" * 32, "E.C.P.before")
 
 
 @pytest.mark.nginx

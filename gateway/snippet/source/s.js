@@ -162,6 +162,7 @@
     external_id: (text) => text,
   };
   shapes.phone = shapes.phone_number;
+  const keep = () => stored({ queue: queue.map((entry) => ({ event: entry.event, who: onlyHashed(entry.who) })), who: onlyHashed(who), clickId });
   const identify = (given) => {
     // A new object each time: events before this call keep whom they were made for.
     const person = who = Object.assign({}, who, given);
@@ -172,6 +173,8 @@
         hashing = Promise.all([hashing, digest]).catch(log);
       }
     });
+    // Not only when the page ends: a prerendered one may come to be seen before that.
+    hashing.then(() => { if (permitted()) keep(); });
   };
 
   // ---- delivery: one request at a time, so that order holds and the first answer makes the cookies once
@@ -190,16 +193,11 @@
     return texts;
   };
   const envelope = (texts) => '{"batch":[' + texts + '],"sentAt":"' + new Date().toISOString() + '","writeKey":' + JSON.stringify(key) + '}';
-  const post = async (path, body) => {
-    const cut = window.AbortController && new AbortController();
-    const clock = setTimeout(() => cut && cut.abort(), ANSWER_MS);
-    try {
-      return await fetch(endpoint + path, {
-        // A page may have 64 KiB on the way that outlive it.
-        method: 'POST', body, keepalive: !tries && utf8(body).length < 64e3, credentials: cookies ? 'include' : 'omit', signal: cut && cut.signal,
-      });
-    } finally { clearTimeout(clock); }
-  };
+  const post = async (path, body) => fetch(endpoint + path, {
+    // A page may have 64 KiB on the way that outlive it. Browsers without AbortSignal.timeout wait as long as they do by themselves.
+    method: 'POST', body, keepalive: !tries && utf8(body).length < 64e3, credentials: cookies ? 'include' : 'omit',
+    signal: safely(() => AbortSignal.timeout(ANSWER_MS))(),
+  });
   const schedule = (delay) => {
     const at = Math.max(Date.now() + delay, notBefore);
     if (flight || !queue.length || (timer && due <= at)) return;
@@ -258,7 +256,7 @@
       else if (!safely(() => navigator.sendBeacon(endpoint + '/e', body))()) break;
       queue.splice(from, texts.length);
     }
-    stored({ queue: queue.map((entry) => ({ event: entry.event, who: onlyHashed(entry.who) })), who: onlyHashed(who), clickId });
+    keep();
   });
 
   // ---- the page's handles
