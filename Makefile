@@ -114,6 +114,8 @@ lock:  ## renew the lock files (needs uv)
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --group dev --group manifests -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-manifests.lock
+	uv pip compile pyproject.toml --extra jetstream -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-jetstream.lock
 	uv pip compile --group pyproject.toml:image -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-image.lock
 

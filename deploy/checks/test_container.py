@@ -265,10 +265,10 @@ def test_what_is_installed_is_compiled_and_listed(image: Path, container: Contai
     done = container.run("python", "-c", "import gateway.event.fields as m; print(m.__file__)")
     assert done.stdout.strip().endswith(".so"), done.stderr
     listed = {each["name"].lower() for each in json.loads((image / "wheel" / "ttgateway.cdx.json").read_text())["components"]}
-    names = re.findall(r"^([a-z0-9_.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    names = re.findall(r"^([a-z0-9_.-]+)==", (ROOT / "requirements-jetstream.lock").read_text(encoding="utf-8"), re.MULTILINE)
     here = {path.name.partition("-")[0].lower().replace("_", "-") for path in (image / "opt/ttgateway").glob("lib/python*/site-packages/*.dist-info")}  # fmt: skip
     assert here <= {name.replace("_", "-") for name in listed}, here - listed
-    assert {"ttgateway", "aiohttp", "orjson", "apsw"} <= here <= {*names, "ttgateway"}
+    assert {"ttgateway", "aiohttp", "orjson", "apsw", "nats-py", "nkeys"} <= here <= {*names, "ttgateway"}
     size = sum(path.stat().st_size for path in (image / "opt/ttgateway").rglob("*") if path.is_file() and not path.is_symlink())
     with capsys.disabled():
         sys.stdout.write(f"\nthe image adds {size / 2**20:.0f} MiB to its base (Python {sys.version.split()[0]})\n")
