@@ -12,10 +12,12 @@ from brokering import Broker
 from pods import Pod
 from whole import PATIENCE_S, PIXEL, USER_AGENT, Whole, free_port, purchase, whole
 
+from benchmarks.faults import servers
 from gateway.catalog.shared import Commons, SharedStore
 from gateway.catalog.shared import Pod as Place
 from gateway.catalog.store import CatalogueUnusable, ChangedMeanwhile, Revision, Store
 from gateway.spool.jetstream.spool import JetStreamSpool
+from gateway.spool.settings import SpoolSettings
 from gateway.together import BucketAway
 
 TOKEN = "tiktok-token-of-the-catalogue"
@@ -225,6 +227,59 @@ async def test_a_commit_whose_answer_was_lost_keeps_its_secret(shops: Any, monke
     await one.commons.look()
     assert await one.number() == 1
     assert list((await one.secrets()).values()) == [TOKEN]
+
+
+async def test_three_servers_of_which_the_leader_dies(tmp_path: Path) -> None:
+    """Readers may be a moment behind, writers never; a change waits for the election and is made once."""
+    cluster = servers.Cluster(tmp_path / "cluster")
+    await cluster.start()
+    spools = [
+        await JetStreamSpool.open(
+            SpoolSettings(
+                kind="jetstream", url=cluster.url, path=str(tmp_path / name), stream="ttgw", max_bytes=8 << 20, replicas=3
+            )
+        )
+        for name in ("one", "other")
+    ]
+    one, other = (Shop(spool, tmp_path / f"copy-{number}") for number, spool in enumerate(spools))
+    try:
+        await one.change(1, {"id": "a"}, token=TOKEN)
+        await until_copied(other, 1)
+        assert list((await other.secrets()).values()) == [TOKEN]
+        buckets = [spool.together.bucket("lanes") for spool in spools]
+        last = await buckets[0].put("lane.a._", b"0", 0)
+        for number in range(20):
+            won = [
+                each
+                for each in await asyncio.gather(*(bucket.put("lane.a._", b"%d" % number, last) for bucket in buckets))
+                if each
+            ]
+            assert len(won) == 1
+            last = won[0]
+        leader = await cluster.leader("KV_ttgw-catalogue")
+        await leader.kill()
+        async with asyncio.timeout(40):
+            while True:
+                try:
+                    await one.change(2, {"id": "b"})
+                    break
+                except CatalogueUnusable:
+                    await asyncio.sleep(0.2)
+                except ChangedMeanwhile:
+                    break  # the one before was made, and only its answer was lost
+        await until_copied(other, 2)
+        assert await other.do(other.store.numbers) == [2, 1]
+    finally:
+        for spool in spools:
+            await spool.close()
+        await cluster.kill()
+
+
+async def until_copied(shop: Shop, number: int) -> None:
+    async with asyncio.timeout(40):
+        while await shop.number() != number:
+            await shop.commons.look()
+            await asyncio.sleep(0.02)
 
 
 # -- whole processes

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from brokering import Broker
 
+from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Done, NewRecord, Record, Retry, Settlement
 from gateway.spool.jetstream.spool import JetStreamSpool
+from gateway.spool.jetstream.wire import BrokerAway, Message
 
 MIB = 1 << 20
 NEEDLE = "f" * 64
@@ -142,6 +144,28 @@ async def purged_at_last(spool: JetStreamSpool, how: str) -> None:
             await asyncio.sleep(0.05)
 
 
+async def test_what_the_broker_could_not_be_asked_for_is_asked_again(pods: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stream has no leader for a moment; events go on as ever, so nothing else tells that it is back."""
+    monkeypatch.setattr("gateway.spool.jetstream.purging._AGAIN_S", 0.05)
+    one = await pods("one")
+    await one.put([new(MINE, "o"), new("yours", "p")])
+    note, times = one._intake.withdrawals.note, 0
+
+    async def electing(*what: Any) -> None:
+        nonlocal times
+        times += 1
+        if times <= 3:
+            raise BrokerAway("no answer in time")
+        await note(*what)
+
+    one._intake.withdrawals.note = electing
+    with pytest.raises(SpoolUnavailable):
+        await one.purge("o", Reason.WITHDRAWN)
+    await purged_at_last(one, "withdrawn")
+    assert times == 4
+    assert await all_of(one, 1) == ["yours"]
+
+
 async def test_what_another_pod_has_in_hand_is_erased(pods: Any) -> None:
     one, other = await pods("one"), await pods("other")
     await one.put([new(MINE), new(f"{MINE} delivered"), new("yours")])
@@ -181,8 +205,6 @@ async def test_a_stream_of_notes_that_was_made_anew_is_read_from_its_beginning(p
 
 
 def one_of_junk(spool: JetStreamSpool, number: int) -> Any:
-    from gateway.spool.jetstream.wire import Message
-
     body = [b"", b"[]", b'{"at": "x", "reason": "withdrawn"}', b'{"at": 1, "reason": "invented"}'][number]
     return Message(f"{spool._names.purges}.owner.x{number}", body)
 

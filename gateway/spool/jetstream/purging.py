@@ -4,6 +4,7 @@ Law: every record leaves counted once, by whoever removes it; what is leased is 
 before he forwards (:mod:`gateway.spool.jetstream.withdrawals`).
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _TIMEOUT_S = 3.0
 _EVERYTHING = 1 << 40
 _MAX_UNPURGED = 100_000
+_AGAIN_S = 2.0
 
 
 class Purging:
@@ -55,6 +57,7 @@ class Purging:
         self._local = local
         self._withdrawals = intake.withdrawals
         self._unpurged: dict[str, tuple[Reason, float]] = {}
+        self._repeating: asyncio.Task[None] | None = None
         fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         intake.on_late = lambda *what: tasks.spawn(self._late(*what), "purge")
 
@@ -62,6 +65,13 @@ class Purging:
 
     async def purge(self, owner: str, reason: Reason, at: float) -> int:
         """An owner's records, wherever they are; how many were removed from here. BrokerAway: what is on this disk is gone, the rest goes as soon as the broker is back."""
+        try:
+            return await self._purge(owner, reason, at)
+        except (BrokerAway, Refused):
+            self.again()
+            raise
+
+    async def _purge(self, owner: str, reason: Reason, at: float) -> int:
         async with self._gate.shared():
             purged = await self._counted_locally(lambda: self._local.purge(owner, reason))
             if len(self._unpurged) < _MAX_UNPURGED:
@@ -75,14 +85,20 @@ class Purging:
         return purged
 
     def again(self) -> None:
-        """The broker is back."""
-        if self._unpurged:
-            tasks.spawn(self._purge_again(), "purge")
+        """What the broker could not be asked for is asked for until it is done."""
+        if self._unpurged and (self._repeating is None or self._repeating.done()):
+            self._repeating = tasks.spawn(self._repeat(), "purge")
 
-    async def _purge_again(self) -> None:
-        for owner, (reason, at) in list(self._unpurged.items()):
-            with suppress(SpoolUnavailable, BrokerAway, Refused):
-                await self.purge(owner, reason, at)
+    async def _repeat(self) -> None:
+        while self._unpurged:
+            for owner, (reason, at) in list(self._unpurged.items()):
+                with suppress(SpoolUnavailable, BrokerAway, Refused):
+                    await self._purge(owner, reason, at)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await tasks.cancel(self._repeating)
 
     async def erase(self, needle: bytes, reason: Reason) -> int:
         """All records that hold ``needle``."""

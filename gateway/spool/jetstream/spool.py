@@ -351,6 +351,7 @@ class JetStreamSpool:
         for lane in self._holdings.numbers:
             lane.changed.set()
         await self._intake.close()
+        await self._purging.close()
         await tasks.cancel(*self._tasks)
         if self._wire.connected:
             await self._fetching.give_back()
