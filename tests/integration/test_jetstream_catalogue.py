@@ -13,6 +13,7 @@ from pods import Pod
 from whole import PATIENCE_S, PIXEL, USER_AGENT, Whole, free_port, purchase, whole
 
 from benchmarks.faults import servers
+from gateway.admin.changes import Changes, Rules
 from gateway.catalog.shared import Commons, SharedStore
 from gateway.catalog.shared import Pod as Place
 from gateway.catalog.store import CatalogueUnusable, ChangedMeanwhile, Revision, Store
@@ -60,7 +61,7 @@ class Shop:
     async def copy(self) -> Revision | None:
         """What lies on its disk."""
         found: Revision = await self.do(Store(self.folder).head)
-        return found if self.folder.joinpath("catalogue.yaml").exists() else None
+        return found if await self.do(self.folder.joinpath("catalogue.yaml").exists) else None
 
     async def has(self, number: int) -> None:
         while await self.number() != number:  # noqa: ASYNC110 - the disk announces nothing
@@ -194,6 +195,25 @@ async def test_what_was_made_before_there_was_a_bucket_goes_into_it(shops: Any) 
     await other.change(4, {"id": "b"})
     assert await one.do(one.store.numbers) == [4, 3]
     assert await one.do(one.store.revision, 2) is None
+
+
+async def test_a_test_code_expires_once_though_every_ui_takes_it_out(shops: Any) -> None:
+    one, other = await shops(), await shops()
+    entry = {"id": "a", "pixel_code": PIXEL, "test_event_code": "TEST1"}
+    await one.do(one.store.commit, Revision(1, 1.0, "ops", "x", [], [entry], {"a": 5.0}))
+    uis = []
+    for shop in (one, other):
+
+        async def apply(shop: Shop = shop) -> int:
+            return await shop.number()
+
+        uis.append(Changes(shop.store, Rules(lambda _: [], apply, lambda _: {}, lambda: 3600.0), lambda: 10.0))
+    for ui in uis:
+        await ui.look()
+    await asyncio.gather(*(ui.expire() for ui in uis))
+    head = await one.do(one.store.head)
+    assert (head.number, head.actor, head.test_codes) == (2, "ttgateway", {})
+    assert "test_event_code" not in head.integrations[0]
 
 
 async def test_nobody_answers(shops: Any, broker: Broker) -> None:
