@@ -68,6 +68,8 @@ def move(config: Path, source: Path | None) -> None:
     except GatewayError as error:
         raise click.ClickException(f"{error}. What was moved is moved, the rest is where it was: run the command again") from None
     click.echo(f"{_words(moved)} moved to {settings.stream}; {left} left in {folder}")
+    if moved.withdrawn:
+        click.echo(f"{moved.withdrawn} removed instead: their visitors have withdrawn meanwhile")
     if moved.known:
         click.echo(f"{moved.known} of them were there already, from a move that was interrupted")
     sys.exit(options.EXIT_FAILED if left else 0)

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Death, Done, Mark, NewRecord, Retry, Settlement
 from gateway.spool.jetstream.moving import Moving
 from gateway.spool.jetstream.spool import JetStreamSpool
+from gateway.spool.jetstream.wire import Answer, Message
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 
@@ -144,6 +145,37 @@ async def test_an_interrupted_move_is_gone_on_with(
     spool = await JetStreamSpool.open(settings)
     assert {lane.lane: (lane.queued, lane.dead) for lane in (await spool.stats()).lanes} == {"a": (701, 1), "a|TEST1": (1, 0)}
     await spool.close()
+
+
+async def test_what_was_withdrawn_meanwhile_stays_behind(broker: Broker, tmp_path: Path) -> None:
+    """Its visitor withdrew at another pod, while the files lay there; and one while the move was under way."""
+    source = await SqliteSpool.open(SpoolSettings(path=str(tmp_path / "files")))
+    await source.put([new("dead", owner="gone"), new("dead too", owner="stays")])
+    await source.settle(Settlement(dead=[Death(each.id, Reason.TIKTOK_REJECTED) for each in await source.lease("a", 2, MIB, 1)]))
+    await source.put([new("1", owner="gone"), new("2", owner="stays"), new("3", owner="late")])
+    settings = broker.settings(tmp_path / "pod", "ttgw")
+    pod = await JetStreamSpool.open(settings)
+    await pod.purge("gone", Reason.WITHDRAWN)
+    moving = Moving(source, settings)
+    ask, withdrawn = moving._wire.ask, False
+
+    async def and_then(messages: Sequence[Message], timeout_s: float) -> list[Answer]:
+        nonlocal withdrawn
+        queued = any(message.payload == b"3" for message in messages)
+        if queued and not withdrawn:
+            withdrawn = True
+            await pod.purge("late", Reason.WITHDRAWN)  # finds nothing at the broker yet
+        return await ask(messages, timeout_s)
+
+    moving._wire.ask = and_then  # type: ignore[method-assign]
+    moved = await moving.run(lambda _: None)
+    assert withdrawn
+    assert (moved.queued, moved.letters, moved.withdrawn) == (2, 1, 3)
+    assert (await source.stats()).totals["a", "purged", "withdrawn"] == 1
+    await source.close()
+    assert [record.payload for record in await pod.lease("a", 10, MIB, 1)] == [b"2"]
+    assert [letter.payload for letter in await pod.dead_list(None, 0, 10)] == [b"dead too"]
+    await pod.close()
 
 
 async def test_a_full_broker_leaves_the_rest_where_it_was(broker: Broker, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """From the files of one gateway to the broker (io): what ``ttgateway spool move`` does.
 
 Law: a record leaves the files when the broker has acknowledged it, never before. It goes under an id that is made of what it holds: moved once more after an interruption, it is kept
-once. Pods that use the broker meanwhile are not in the way; a gateway on the files is, and is noticed by its lock.
+once. Pods that use the broker meanwhile are not in the way; a gateway on the files is, and is noticed by its lock. What a visitor has withdrawn while his records lay in the files
+stays behind: the notes of withdrawals are read before and after each portion.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from gateway.spool.jetstream.names import Names
 from gateway.spool.jetstream.streams import check_version, ensure_lane, prepare
 from gateway.spool.jetstream.totals import Totals
 from gateway.spool.jetstream.wire import Answer, BrokerAway, Message, Refused, Wire, options
+from gateway.spool.jetstream.withdrawals import Withdrawals
 from gateway.spool.settings import SpoolSettings
 from gateway.spool.sqlite import SqliteSpool
 
@@ -37,6 +39,8 @@ class Moved:
     queued: int = 0
     letters: int = 0
     marks: int = 0
+    withdrawn: int = 0
+    """Removed instead: their visitors had withdrawn meanwhile."""
     known: int = 0
     """Of these, what the broker had already: an earlier move was interrupted before it could note them."""
 
@@ -52,6 +56,7 @@ class Moving:
         self._names = Names(settings.stream)
         self._wire = Wire(options(settings), lambda: None)
         self._totals = Totals(self._wire, self._names)
+        self._withdrawals = Withdrawals(self._wire, self._names)
         self._lanes: set[str] = set()
 
     async def run(self, told: Callable[[Moved], None]) -> Moved:
@@ -80,8 +85,19 @@ class Moving:
             await self._wire.close()
         return self.moved
 
-    async def _queued(self, lane: str, records: Sequence[Record]) -> None:
+    async def _queued(self, lane: str, leased: Sequence[Record]) -> None:
         names = self._names
+        try:
+            await self._withdrawals.learn()
+        except BaseException:
+            await self._source.release([record.id for record in leased])
+            raise
+        reasons = {record.id: reason for record in leased if (reason := self._reason(record))}
+        if reasons:
+            await self._source.settle(Settlement(done=[Done(id_, Outcome.PURGED, reason) for id_, reason in reasons.items()]))
+        self.moved.withdrawn += len(reasons)
+        if not (records := [record for record in leased if record.id not in reasons]):
+            return
         messages = [
             Message(
                 names.subject(names.queue, lane, record.owner),
@@ -105,12 +121,17 @@ class Moving:
         new = self._new(answers)
         self.moved.queued += len(taken)
         self._totals.add(lane, Outcome.ACCEPTED, "", new)
+        await self._take_back(names.queue, records, answers)
         await self._totals.pay(_TIMEOUT_S)
         if len(taken) < len(records):
             await self._source.release([record.id for record, answer in zip(records, answers, strict=True) if _refusal(answer)])
             _raise_first(answers)
 
-    async def _letters(self, letters: Sequence[DeadLetter]) -> None:
+    async def _letters(self, found: Sequence[DeadLetter]) -> None:
+        await self._withdrawals.learn()
+        withdrawn = [each.id for each in found if self._reason(each)]
+        self.moved.withdrawn += await self._source.dead_drop(withdrawn)
+        letters = [each for each in found if each.id not in withdrawn]
         messages = []
         for each in letters:
             await self._lane(each.lane)
@@ -126,8 +147,25 @@ class Moving:
             if _refusal(answer) is None and not answer.json().get("duplicate"):
                 self._totals.add(each.lane, Outcome.ACCEPTED, "")
                 self._totals.add(each.lane, Outcome.DEAD, each.reason)
+        await self._take_back(self._names.dead, letters, answers)
         await self._totals.pay(_TIMEOUT_S)
         _raise_first(answers)
+
+    def _reason(self, record: Record | DeadLetter) -> Reason | None:
+        found = self._withdrawals.reason(record.owner, record.accepted_at, record.payload)
+        return found[0] if found is not None else None
+
+    async def _take_back(self, stream: str, records: Sequence[Record | DeadLetter], answers: Sequence[Answer]) -> None:
+        """What was withdrawn while it was on its way: whoever removes has looked at the broker too early."""
+        await self._withdrawals.learn()
+        for record, answer in zip(records, answers, strict=True):
+            if _refusal(answer) is not None or (reason := self._reason(record)) is None:
+                continue
+            if await self._wire.delete(stream, answer.json()["seq"]):
+                if isinstance(record, DeadLetter):
+                    self._totals.add(record.lane, Outcome.DEAD, record.reason, -1)
+                self._totals.add(record.lane, Outcome.PURGED, reason.value)
+                self.moved.withdrawn += 1
 
     async def _marks(self, marks: Sequence[Mark]) -> None:
         now = time.time()
