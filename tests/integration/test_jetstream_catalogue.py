@@ -390,10 +390,13 @@ async def test_made_in_the_ui_collected_here_delivered_there(around: Whole, brok
 PERMISSIONS = Path(__file__).parents[2] / "deploy" / "nats" / "edge-permissions.conf"
 
 
-async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(tmp_path: Path, around: Whole) -> None:
+async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(
+    tmp_path: Path, around: Whole, request: pytest.FixtureRequest
+) -> None:
     """With the permissions that deploy/nats has for edges."""
     users = f"{{user: admin, password: a}}, {{user: edge, password: e, permissions: {{ {PERMISSIONS.read_text()} }} }}"
     broker = Broker(tmp_path / "broker", f"authorization {{ users = [ {users} ] }}")
+    request.addfinalizer(broker.stop)
     broker.start()
     url = broker.url
     settings = {

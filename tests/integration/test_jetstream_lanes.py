@@ -174,9 +174,10 @@ async def test_what_the_broker_keeps_of_a_lane_tells_no_token(pods: Pods) -> Non
     assert SHOP["access_token"].encode() not in entry.value
 
 
-async def test_the_broker_away_and_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_broker_away_and_back(tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> None:
     """Each goes by its own state, says so once, and they agree again."""
     broker = Broker(tmp_path / "broker")
+    request.addfinalizer(broker.stop)
     broker.start()
     spool = await JetStreamSpool.open(broker.settings(tmp_path / "pod", "away"))
     port = free_port()
