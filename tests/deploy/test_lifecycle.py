@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from whole import CONFIG, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import CONFIG, Whole, purchase, whole
 
 APP = """\
 import signal, sys

@@ -11,7 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-from whole import Whole, free_port, purchase, whole
+from ports import free_port
+from whole import Whole, purchase, whole
 
 from gateway.config.reference import settings
 

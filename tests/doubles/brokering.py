@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from ports import free_port
+
 from gateway.spool.settings import SpoolSettings
 
 
@@ -58,9 +60,3 @@ class Broker:
         return SpoolSettings.model_validate(
             {"kind": "jetstream", "url": self.url, "path": str(path), "stream": stream, "max_bytes": 8 << 20, **more}
         )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,8 @@ from typing import Any
 
 import aiohttp
 import orjson
-from whole import PATIENCE_S, PIXEL, free_port
+from ports import free_port
+from whole import PATIENCE_S, PIXEL
 
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live, compile_catalogue

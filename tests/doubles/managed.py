@@ -1,11 +1,12 @@
 """A gateway with nothing in its catalogue, the demo shop behind it, TikTok's sandbox beyond, and its management UI in a real browser.
+from ports import free_ports
+
 
 Law: the real commands in processes of their own on free ports; every wait is for a condition. A page that reports a console error, an exception or a violation of the
 Content-Security-Policy fails its test.
 """
 
 import asyncio
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,6 @@ delivery: {{endpoint: "http://127.0.0.1:{sandbox}/open_api/v1.3/event/track/", l
 """
 
 
-def free_ports(count: int) -> list[int]:
-    """Different free ports on loopback."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @dataclass
 class Stack:
     """Where everything listens, and what a test asks of it."""
@@ -67,6 +59,14 @@ class Stack:
                 found = [entry for entry in await self.arrived() if entry["event"].get("event") == name and entry["accepted"]]
                 if len(found) >= count:
                     return dict(found[-1]["event"])
+                await asyncio.sleep(0.05)
+
+    async def until_dead(self, count: int = 1) -> None:
+        """Until there are ``count`` dead letters: the page lists those that there are when it opens."""
+        async with asyncio.timeout(20):
+            while True:
+                if (await self.api("GET", "dead"))["total"] >= count:
+                    return
                 await asyncio.sleep(0.05)
 
     async def send(self, *events: dict[str, Any]) -> None:

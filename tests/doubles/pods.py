@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import aiohttp
 from brokering import Broker
-from whole import CONFIG, PATIENCE_S, PIXEL, USER_AGENT, Whole, free_port, purchase
+from ports import free_port
+from whole import CONFIG, PATIENCE_S, PIXEL, USER_AGENT, Whole, purchase
 
 ENGINE = 'spool: {{kind: jetstream, url: "URL", stream: roles, '
 

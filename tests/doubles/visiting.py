@@ -7,7 +7,6 @@ is always for a condition.
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright
+from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, PIXEL = "dk_site", "CTEST0000000000000AB"
@@ -131,15 +131,6 @@ class Site:
             return all(found.count(name) >= names.count(name) for name in names)
 
         return list(await eventually(lambda: self.events(path), complete))
-
-
-def free_ports(number: int) -> list[int]:
-    """Different free ports on loopback."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @asynccontextmanager

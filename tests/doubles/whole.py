@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from ports import free_port
 
 from gateway.sandbox import tiktok
 
@@ -32,13 +32,6 @@ pipelines:
 integrations:
   - {{id: tiktok-shop, pixel_code: C4ABCDEF1234567890AB, access_token: "${{file:{state}/token}}"}}
 """
-
-
-def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def purchase(event_id: str, **more: Any) -> dict[str, Any]:

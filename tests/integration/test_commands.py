@@ -10,7 +10,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from whole import USER_AGENT, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import USER_AGENT, Whole, purchase, whole
 
 
 async def _command(*arguments: str) -> tuple[int | None, str]:

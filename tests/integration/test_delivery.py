@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 from delivering import SHOP, Delivering, delivering, sealed
-from whole import PIXEL, free_port
+from ports import free_port
+from whole import PIXEL
 
 from gateway.lane import Lane
 from gateway.outcome import Reason

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from whole import free_port
+from ports import free_port
 
 from gateway.delivery.client import MAX_ANSWER, Client, Reply
 from gateway.delivery.settings import DeliverySettings

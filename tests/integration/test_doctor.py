@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from whole import CONFIG, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import CONFIG, Whole, purchase, whole
 
 from gateway.app.checkup import Subject, examine
 from gateway.config.load import load

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nats
 import pytest
-from brokering import Broker, free_port
+from brokering import Broker
+from ports import free_port
 
 from gateway.errors import SpoolLocked, SpoolUnavailable
 from gateway.outcome import Outcome, Reason
@@ -105,18 +106,16 @@ async def test_collecting_goes_on_while_the_broker_is_away_and_all_of_it_arrives
 
 async def test_a_broker_that_says_nothing_costs_one_time_out(broker: Broker, tmp_path: Path) -> None:
     """Electing, or frozen: connected, but no answer. What it stored after all is not stored twice."""
-    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="150ms"))
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="1s"))
     assert broker.process is not None
     broker.process.send_signal(19)  # SIGSTOP
     await spool.put([new("1")])
     assert spool._intake.away
-    waits = []
+    begun = time.perf_counter()
     for n in range(2, 12):
-        begun = time.perf_counter()
         await spool.put([new(str(n))])
-        waits.append(time.perf_counter() - begun)
-    # The breaker is open: nobody but the first one waits for the broker. The sum of ten time-outs would be 1.5 s.
-    assert sorted(waits)[len(waits) // 2] < 0.15
+    # The breaker is open: nobody but the first one waits for the broker. Ten time-outs would be ten seconds.
+    assert time.perf_counter() - begun < 8
     broker.process.send_signal(18)  # SIGCONT
     await in_use(spool)
     records = await everything(spool, 11)

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from brokering import Broker
 from pods import Pod
-from whole import PATIENCE_S, PIXEL, USER_AGENT, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import PATIENCE_S, PIXEL, USER_AGENT, Whole, purchase, whole
 
 from benchmarks.faults import servers
 from gateway.admin.changes import Changes, Rules

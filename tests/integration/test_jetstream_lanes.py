@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from brokering import Broker
 from delivering import SHOP, Delivering
-from whole import PATIENCE_S, free_port
+from ports import free_port
+from whole import PATIENCE_S
 
 from gateway.delivery.accord import read
 from gateway.sandbox import tiktok

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from brokering import Broker
 from pods import Pod
-from whole import PATIENCE_S, Whole, free_port, whole
+from ports import free_port
+from whole import PATIENCE_S, Whole, whole
 
 
 @pytest.fixture

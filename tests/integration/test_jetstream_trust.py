@@ -12,7 +12,8 @@ from pathlib import Path
 
 import nkeys
 import pytest
-from brokering import Broker, free_port
+from brokering import Broker
+from ports import free_port
 
 from gateway.errors import SpoolUnavailable
 from gateway.spool.base import NewRecord

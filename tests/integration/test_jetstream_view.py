@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from brokering import Broker
 from pods import Pod
-from whole import Whole, free_port, whole
+from ports import free_port
+from whole import Whole, whole
 
 ADMIN_TOKEN = "admin-token-of-length"
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from brokering import Broker, free_port
+from brokering import Broker
 from click.testing import CliRunner, Result
+from ports import free_port
 
 from gateway.cli import main
 from gateway.errors import SpoolUnavailable

@@ -14,9 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
-from managed import CONFIG, EDITOR, KEY, VIEWER, Stack, free_ports, sign_in, up, watch
+from managed import CONFIG, EDITOR, KEY, VIEWER, Stack, sign_in, up, watch
 from paper_api import Paper
 from playwright.async_api import Browser, Page, async_playwright
+from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 

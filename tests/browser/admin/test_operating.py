@@ -138,6 +138,7 @@ async def test_dead_letters_are_inspected_and_replayed(page: Page, stack: Stack)
     await stack.send(
         {"type": "track", "event": "Order Completed", "messageId": "order-9", "properties": {"value": 5, "currency": "EUR"}}
     )
+    await stack.until_dead()
     await page.goto(f"{stack.admin}/dead")
     row = page.locator("#list tbody tr", has_text="Order Completed")
     async with stack.session.put(f"{stack.sandbox}/sandbox/faults", json={}) as answer:

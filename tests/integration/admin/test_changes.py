@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
-from whole import CONFIG, PIXEL, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import CONFIG, PIXEL, Whole, purchase, whole
 
 EDITOR, VIEWER = "editor-token-0001", "viewer-token-0001"
 ADMIN = (

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from whole import CONFIG, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import CONFIG, Whole, purchase, whole
 
 ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: editor-token-0001}}}}]}}}}\n'
 

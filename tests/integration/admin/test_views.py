@@ -9,7 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from whole import CONFIG, Whole, free_port, purchase, whole
+from ports import free_port
+from whole import CONFIG, Whole, purchase, whole
 
 TOKEN = "editor-token-0001"
 ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: ' + TOKEN + "}}}}]}}}}\n"

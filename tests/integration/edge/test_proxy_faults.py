@@ -7,16 +7,11 @@ import time
 
 import pytest
 from edge_wire import OK, PATIENCE_S, Edge, Seen, Wire, edge, replies, site
+from ports import free_port
 
 H = b"Host: shop.example\r\n"
 GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
 POST = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 2\r\n\r\nhi"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_nobody_listens() -> None:

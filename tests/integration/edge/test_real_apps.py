@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from edge_wire import Edge, edge
+from ports import free_port
 from smuggling import READ, REFUSED
 
 HERE = Path(__file__).resolve().parents[2] / "doubles"
@@ -27,12 +28,6 @@ http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folde
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{ listen 127.0.0.1:{port}; underscores_in_headers on; location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1; }} }} }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
