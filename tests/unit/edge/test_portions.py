@@ -140,7 +140,7 @@ async def test_a_defect_answers_and_the_next_request_goes_on(
 
 
 @pytest.mark.parametrize(
-    "text", ["a1@b.example", "https://x/?" + "&".join(f"k{at}=%2B44%20{at}" for at in range(80)), "0123 456 " * 40]
+    "text", ["a1@b.example", "https://x/?" + "&".join(f"k{at}=%2B44%20{at}" for at in range(80)), "0123 456 " * 160]
 )
 async def test_hostile_batches_leave_the_loop_its_turns(text: str) -> None:
     """A full megabyte took half a second in one go: now something else has its turn again and again, the more often the slower the machine."""
