@@ -3,6 +3,7 @@
 Law: it decides nothing and keeps nothing; every text that a visitor or a person could have written is ``hostile`` when a test asks for that.
 """
 
+import asyncio
 import json
 import math
 import time
@@ -41,6 +42,10 @@ class Paper:
         """Status and error of the next changes."""
         self.accepts = False
         """Whether a PUT is answered 200, and not with a problem in ``pixel_code``."""
+        self.meanwhile: tuple[dict[str, Any], dict[str, Any]] | None = None
+        """One row as the newest rows have it, and as the stream tells it while they are on their way; None = the usual many."""
+        self._asked = asyncio.Event()
+        self._told = asyncio.Event()
 
     def text(self, given: str) -> str:
         """``given``, or what an attacker would have written in its place."""
@@ -137,6 +142,10 @@ class Paper:
         }  # fmt: skip
 
     async def recent(self, _: web.Request) -> Any:
+        if self.meanwhile:
+            self._asked.set()
+            await self._told.wait()
+            return {"items": [self.meanwhile[0]]}
         return {"items": [] if self.empty else [self.row(number) for number in range(60, 0, -1)]}
 
     async def event(self, _: web.Request) -> Any:
@@ -265,12 +274,16 @@ class Paper:
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """The feed: a row every 20 ms."""
-        import asyncio
-
         import orjson
 
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await stream.prepare(request)
+        if self.meanwhile:
+            await stream.write(b": hello\n\n")
+            await self._asked.wait()
+            await stream.write(b"event: row\ndata: " + orjson.dumps(self.meanwhile[1]) + b"\n\n")
+            self._told.set()
+            await asyncio.sleep(_LATE_S)
         for number in range(1000, 1000 + _LATE_S):
             if not self.empty:
                 await stream.write(b"event: row\ndata: " + orjson.dumps({**self.row(number), "at": time.time()}) + b"\n\n")

@@ -59,12 +59,13 @@ async def live(call: Call) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     )
-    await response.prepare(call.request)
     woken = asyncio.Event()
     subscription = Subscription(woken=woken.set)
+    # before the answer begins: whoever then asks for the newest rows misses nothing in between
     feed.subscriptions.append(subscription)
     seen, since = feed.seen, call.desk.now()
     try:
+        await response.prepare(call.request)
         await response.write(b": hello\n\n")
         while True:
             with suppress(TimeoutError):

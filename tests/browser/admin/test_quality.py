@@ -152,6 +152,17 @@ async def test_nothing_jumps_while_events_arrive(show: Show) -> None:
     assert await first.inner_text() == still, "paused"
 
 
+async def test_what_becomes_of_a_row_while_the_page_opens_is_shown(show: Show) -> None:
+    """The newest rows are asked for once the stream runs, and what the stream has told since is newer than they are."""
+    paper = Paper()
+    row = {**paper.row(1), "name": "Order Completed", "outcome": "accepted", "reason": "", "attempts": 0, "code": None}
+    paper.meanwhile = row, {**row, "outcome": "delivered", "attempts": 1, "code": 0}
+    page, base = await show(paper)
+    await visit(page, f"{base}/live", "#rows tr")
+    await expect(page.locator("#rows tr", has_text="Order Completed")).to_contain_text("Delivered")
+    await expect(page.locator("#rows tr:visible")).to_have_count(1)
+
+
 async def test_times_are_local_with_utc_on_hover(show: Show) -> None:
     """Whoever reads a time sees the own zone's, and can see UTC."""
     page, base = await show(Paper(), timezone_id="Asia/Tokyo")

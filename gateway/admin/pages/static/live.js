@@ -126,12 +126,14 @@ const remember = () => {
   history.replaceState(null, '', `${location.pathname}${String(parameters) ? `?${parameters}` : ''}`);
 };
 
+let heard = null; // what the stream says while the newest rows are being fetched; null = they are here
 const listen = () => {
   source?.close();
   source = new EventSource(url('live', { pipeline: filter.pipeline, integration: filter.integration }));
-  source.addEventListener('open', () => { connected = true; dirty = true; });
-  source.addEventListener('error', () => { connected = false; dirty = true; });
-  source.addEventListener('row', (message) => take(JSON.parse(message.data)));
+  // The rows are fetched once the stream runs, each time it does: asked for earlier, what becomes of a row in between would be told by neither.
+  source.addEventListener('open', () => { connected = true; dirty = true; load(); });
+  source.addEventListener('error', () => { if (!connected) load(); connected = false; dirty = true; });
+  source.addEventListener('row', (message) => { const row = JSON.parse(message.data); if (heard) heard.push(row); else take(row); });
   source.addEventListener('sampled', (message) => {
     const found = JSON.parse(message.data);
     const busy = found.rate > found.shown;
@@ -140,13 +142,29 @@ const listen = () => {
   });
 };
 const load = async () => {
+  const mine = [];
+  heard = mine;
+  let items = [];
   try {
-    const found = await get('live/recent', { limit: 200, pipeline: filter.pipeline, integration: filter.integration });
-    for (const row of [...(found.items || [])].reverse()) take(row);
+    items = (await get('live/recent', { limit: 200, pipeline: filter.pipeline, integration: filter.integration })).items || [];
   } catch {
     // the stream says by itself that it is not there
   }
-  waiting = 0;
+  if (heard !== mine) return; // asked again meanwhile
+  heard = null;
+  if (items.some((row) => known.has(String(row.id)) && known.get(String(row.id)).at !== row.at)) {
+    // the gateway was started anew and counts from one again
+    known.clear();
+    order = [];
+    frozen = null;
+  }
+  const before = waiting;
+  for (const row of items.reverse()) take(row);
+  order.sort((one, other) => known.get(other).at - known.get(one).at);
+  if (!paused) waiting = before; // nobody waited for these
+  for (const row of mine) take(row);
+  if (wanted) open(wanted);
+  wanted = '';
 };
 const change = (name, value) => {
   filter[name] = value;
@@ -154,10 +172,7 @@ const change = (name, value) => {
   dirty = true;
   if (!frozen || !paused) frozen = null;
   remember();
-  if (name === 'pipeline' || name === 'integration') {
-    listen();
-    load();
-  }
+  if (name === 'pipeline' || name === 'integration') listen();
 };
 const clear = () => {
   for (const name of ['q', 'pipeline', 'integration', 'outcome']) {
@@ -185,9 +200,8 @@ $('rows').addEventListener('focusout', (event) => { if (!$('rows').contains(even
 options($('outcome'), [['', 'All outcomes'], ...['accepted', 'delivered', 'filtered', 'dead', 'rejected', 'refused', 'expired', 'deduplicated'].map((code) => [code, OUTCOMES[code][0]])], filter.outcome || '');
 all('pipelines').then((items) => options($('pipeline'), [['', 'All pipelines'], ...items.map((each) => [each.id, each.id])], filter.pipeline || ''), () => {});
 all('integrations').then((items) => options($('integration'), [['', 'All integrations'], ...items.map((each) => [each.id, each.name || each.id])], filter.integration || ''), () => {});
-const wanted = filter.event;
+let wanted = filter.event;
 delete filter.event;
-load().then(() => { dirty = true; if (wanted) open(wanted); });
 listen();
 setInterval(paint, PAINT_MS);
 addEventListener('pagehide', () => source?.close());
