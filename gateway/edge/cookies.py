@@ -14,10 +14,12 @@ def read(header: str, names: Collection[str]) -> dict[str, str]:
     """Values of the cookies in ``names``; the first of a name wins, quotes around a value are removed, longer ones than a browser keeps are none."""
     found: dict[str, str] = {}
     for part in header.split(";"):
-        name, mark, value = part.partition("=")
-        name = name.strip()
-        if name in names and mark and name not in found and len(value) <= MAX_VALUE:
-            value = value.strip()
+        at = part.find("=")
+        if at < 0:
+            continue
+        name = part[:at].strip()
+        if name in names and name not in found and len(part) - at <= MAX_VALUE + 1:
+            value = part[at + 1 :].strip()
             found[name] = value[1:-1] if len(value) >= 2 and value[0] == '"' == value[-1] else value
     return found
 

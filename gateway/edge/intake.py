@@ -6,7 +6,7 @@ sealed at most once and only if somebody may have it; integrations without ``use
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 import orjson
 
@@ -19,7 +19,7 @@ from gateway.identity.seal import Visitor, owner
 from gateway.lane import Lane
 from gateway.mapping.names import canonical
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import NewRecord, Spool
+from gateway.spool.base import NewRecord, Spool, new_record
 from gateway.telemetry.metrics import Metrics
 
 _EVENT_ID_BYTES = 12
@@ -28,22 +28,35 @@ _COME_BACK = frozenset({Reason.RATE_LIMITED, Reason.SPOOL_FULL, Reason.SPOOL_UNA
 """Turned away now, not for good."""
 
 
-class Taken(NamedTuple):
+class Taken:
     """What became of one request's events at the edge."""
 
-    records: list[NewRecord]
-    accepted: list[tuple[str, str]]
-    """(pipeline, integration) of each record, to be counted when the commit is known."""
-    accepted_events: int
-    filtered_events: int
-    rejected: list[Rejection]
-    """Events that turned out to be unusable only while being sealed."""
-    reason: Reason
-    """Why the last filtered event was filtered, for a log or an explanation."""
-    keys: dict[int, None]
-    """By which the events are recognised, should they come again; those without an event id of their own are not."""
-    under_way: "list[asyncio.Future[None]] | None"
-    """Commits of events that came again before they were durable: the sender may not be told of success before they are."""
+    __slots__ = ("accepted", "accepted_events", "filtered_events", "keys", "reason", "records", "rejected", "under_way")
+
+    def __init__(
+        self,
+        records: list[NewRecord],
+        accepted: list[tuple[str, str]],
+        accepted_events: int,
+        filtered_events: int,
+        rejected: list[Rejection],
+        reason: Reason,
+        keys: dict[int, None],
+        under_way: "list[asyncio.Future[None]] | None",
+    ) -> None:
+        self.records = records
+        self.accepted = accepted
+        """(pipeline, integration) of each record, to be counted when the commit is known."""
+        self.accepted_events = accepted_events
+        self.filtered_events = filtered_events
+        self.rejected = rejected
+        """Events that turned out to be unusable only while being sealed."""
+        self.reason = reason
+        """Why the last filtered event was filtered, for a log or an explanation."""
+        self.keys = keys
+        """By which the events are recognised, should they come again; those without an event id of their own are not."""
+        self.under_way = under_way
+        """Commits of events that came again before they were durable: the sender may not be told of success before they are."""
 
     @property
     def waits(self) -> bool:
@@ -175,7 +188,7 @@ class Intake:
                         rules = integration.program.user_rules(event.wire._value_, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
-                    records.append(NewRecord(lane, who, received, payload, called))
+                    records.append(new_record((lane, who, received, payload, called)))
                     if feed is not None and feed.wants():
                         feed.accepted(pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source)
             except (orjson.JSONEncodeError, RecursionError):

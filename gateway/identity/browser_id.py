@@ -8,12 +8,16 @@ import base64
 import re
 
 _SHAPE = re.compile(r"[A-Za-z0-9._~-]{8,256}")
+_LEAST, _MOST = 8, 256
 ENTROPY_BYTES = 21
 """Random bytes that one id takes."""
 
 
 def valid(value: str) -> bool:
     """It can be a ``_ttp`` and may be sent and set again."""
+    # Nearly every one: told at half the cost of a match, which decides about the others.
+    if value.replace("-", "").replace("_", "").isalnum() and value.isascii():
+        return _LEAST <= len(value) <= _MOST
     return _SHAPE.fullmatch(value) is not None
 
 

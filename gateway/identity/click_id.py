@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 _SHAPE = re.compile(r"(?!__[A-Z_]{1,60}__\Z)[A-Za-z0-9._~-]{1,2048}")
+_MOST = 2048
 _IN_URL = re.compile(r"[?&;]ttclid=([^&#;]*)")
 _HOST = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#@:]*)", re.IGNORECASE)
 COOKIES = ("ttclid", "tiktok_ttclid", "_ttclid")
@@ -17,13 +18,19 @@ COOKIES = ("ttclid", "tiktok_ttclid", "_ttclid")
 
 def valid(value: str) -> bool:
     """It can be a click id."""
+    # Nearly every one: told at half the cost of a match, which decides about the others.
+    if value.replace(".", "").replace("_", "").replace("-", "").isalnum() and value.isascii() and value[0] != "_":
+        return len(value) <= _MOST
     return _SHAPE.fullmatch(value) is not None
 
 
 def in_url(url: str) -> str:
     """The first usable ``ttclid`` parameter of a URL or request target, ``''`` if none."""
-    if "ttclid=" not in url:
+    at = url.find("ttclid=")
+    if at < 0:
         return ""
+    if at and url[at - 1] in "?&" and valid(found := url[at + 7 :].partition("&")[0]):
+        return found
     for match in _IN_URL.finditer(url):
         found = unquote(match[1]) if "%" in match[1] else match[1]
         if valid(found):

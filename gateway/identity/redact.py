@@ -44,7 +44,7 @@ REDACTED = "[redacted]"
 REDACTED_IN_URL = "redacted"
 MAX_TEXT = 8192
 _MAX_DEPTH = 40
-_NESTED = frozenset({dict, list})
+_EQUALS = 61
 _MAX_UNQUOTE = 3
 _MAX_DECODED = 64
 _MAX_VALUES = 20_000
@@ -192,13 +192,14 @@ def _value(value: Any, kind: int, judge: Any, known: Iterable[str], depth: int, 
 
 
 def _clean(value: dict[str, Any], unknown: Iterator[int]) -> bool:
-    if not value.keys() <= _clean_keys and not all(_learn(key, unknown) for key in value):
+    if not _clean_keys.issuperset(value) and not all(_learn(key, unknown) for key in value):
         return False
     for key, inner in value.items():
-        if type(inner) in _NESTED:
+        shape = type(inner)
+        if shape is dict or shape is list:
             if key in _parties:
                 return False
-            if type(inner) is dict:
+            if shape is dict:
                 if not _clean(inner, unknown):
                     return False
             else:
@@ -231,12 +232,19 @@ def _learn(key: str, unknown: Iterator[int]) -> bool:
 
 
 def _calm_parameters(raw: bytes) -> bool:
-    last = raw.rfind(b"=")
-    if last < 0:
+    if _EQUALS not in raw:
         return True
+    # Nearly always each is one that was seen to be clean: then it need not be told exactly where they begin.
+    pieces = raw.split(b"=", _MAX_UNKNOWN_PARAMETERS)
+    if _EQUALS not in pieces.pop():
+        for piece in pieces:
+            if piece[max(piece.rfind(b"&"), piece.rfind(b"?")) + 1 :] not in _clean_parameters:
+                break
+        else:
+            return True
     # Parameters stand together in one URL or two: what lies before the first and after the last need not be searched.
     unknown = 0
-    for key in _RAW_KEY.findall(raw, max(0, raw.find(b"=") - 101), last + 1):
+    for key in _RAW_KEY.findall(raw, max(0, raw.find(b"=") - 101), raw.rfind(b"=") + 1):
         if key not in _clean_parameters:
             unknown += 1
             if unknown > _MAX_UNKNOWN_PARAMETERS or is_personal_query(key.decode("utf-8", "replace")):

