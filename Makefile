@@ -79,7 +79,7 @@ $(COMPILED)/.stamp: dist/.compiled-stamp requirements.lock
 test-compiled: $(VENV)/.dev-stamp $(COMPILED)/.stamp  ## the data path's tests against the compiled build
 	@PYTHONSAFEPATH=1 PYTHONPATH=$$(echo $(CURDIR)/$(COMPILED)/lib/python3*/site-packages) $(VENV)/bin/pytest -q $(SIDE_BY_SIDE) tests/unit/event tests/unit/identity \
 	  tests/unit/consent tests/unit/mapping tests/unit/edge tests/unit/spool tests/unit/delivery tests/unit/catalog \
-	  tests/integration/test_run.py tests/integration/test_whole_way.py tests/integration/test_delivery.py tests/integration/test_kill.py $(ARGS)
+	  tests/integration/edge tests/integration/test_run.py tests/integration/test_whole_way.py tests/integration/test_delivery.py tests/integration/test_kill.py $(ARGS)
 
 # Measured is what a container runs: the compiled build, where a C compiler is there to make it. PURE=1 measures the interpreted one.
 BENCHED := $(if $(PURE),,$(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo $(COMPILED)))

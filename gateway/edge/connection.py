@@ -9,13 +9,15 @@ stream is drained after every feed, so that it never has to pause.
 import asyncio
 from typing import Any, Protocol
 
-from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
+from aiohttp.http_parser import HttpResponseParser
 from multidict import istr
 
 from gateway.edge.settings import LimitSettings
 
 PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring: the stream's own high-water mark is never reached, we keep the books ourselves."""
+ResponseMessage = Any
+"""aiohttp's ``RawResponseMessage``: a named tuple by its annotations and a class of C in fact; compiled code would insist on the former."""
 _CONTENT_LENGTH, _TRANSFER_ENCODING = istr("Content-Length"), istr("Transfer-Encoding")
 _NO_BODY = frozenset({204, 304})
 
@@ -23,13 +25,13 @@ _NO_BODY = frozenset({204, 304})
 class Answered(Protocol):
     """What a connection reports to its exchange."""
 
-    def interim(self, message: RawResponseMessage) -> None:
+    def interim(self, message: ResponseMessage) -> None:
         """A 1xx other than 101."""
 
-    def answered(self, message: RawResponseMessage, body: bytes | memoryview, done: bool) -> None:
+    def answered(self, message: ResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """The final head and what of the body came with it."""
 
-    def switched(self, message: RawResponseMessage, tail: bytes | memoryview) -> None:
+    def switched(self, message: ResponseMessage, tail: bytes | memoryview) -> None:
         """A 101; the connection now carries raw bytes."""
 
     def body(self, data: bytes, done: bool) -> None:
@@ -61,8 +63,8 @@ class Pool(Protocol):
         """It has ended."""
 
 
-class AppConnection(asyncio.Protocol):
-    """A pooled connection."""
+class AppConnection:
+    """A pooled connection. An asyncio protocol by its methods, as ``line.ClientLine`` is."""
 
     __slots__ = (
         "_clean",
@@ -83,7 +85,7 @@ class AppConnection(asyncio.Protocol):
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._heads = self._new_parser(with_body=False)
+        self._heads: HttpResponseParser | None = self._new_parser(with_body=False)
         self._parser: HttpResponseParser | None = None
         """The full parser, while a body needs one."""
         self._payload: Any = None
@@ -196,7 +198,7 @@ class AppConnection(asyncio.Protocol):
                 self._early = data[start:]
                 return
             try:
-                messages, _, _ = self._heads.feed_data(data[start:end])
+                messages, _, _ = self._heads.feed_data(data[start:end])  # type: ignore[union-attr]  # there until the connection is lost
                 message = messages[0][0]
             except Exception as error:  # noqa: BLE001 - whatever the parser raises, the answer cannot be used
                 self._broken(error)
@@ -280,7 +282,7 @@ class AppConnection(asyncio.Protocol):
         self._pool.forget(self)
         exchange, self.exchange = self.exchange, None
         self._parser = self._payload = None
-        del self._heads  # breaks the cycle between parser and protocol
+        self._heads = None  # breaks the cycle between parser and protocol
         if exchange is not None:
             exchange.lost(exc)
 

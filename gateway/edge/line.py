@@ -6,22 +6,31 @@ Law: what is sent is either complete or visibly cut off. Nothing here knows what
 import asyncio
 import socket
 import struct
+from typing import Final
 
 from gateway.edge.context import Context
 from gateway.edge.faults import Fault
-from gateway.edge.limits import FIN_GRACE_S, FIN_QUIET_S, QUIET_S, Overdue, Phase
+from gateway.edge.limits import FIN_GRACE_S, FIN_QUIET_S, QUIET_S, Overdue
 from gateway.edge.proxy import Exchange
 from gateway.edge.tunnel import Tunnel
 
-IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSING = Phase
+# limits.Phase as plain numbers: compared several times a request, which members of an enum make dear.
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+ANSWER: Final = 3
+TUNNEL: Final = 4
+LINGER: Final = 5
+CLOSING: Final = 6
 _AT_WORK = frozenset({HEAD, BODY, ANSWER, TUNNEL})
 
 _TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class ClientLine(asyncio.Protocol):
-    """Half of a connection of the edge listener: the half that needs no parser."""
+class ClientLine:
+    """Half of a connection of the edge listener: the half that needs no parser. An asyncio protocol by its methods, not by inheritance: the compiled build keeps its fields in a
+    struct only if no class of Python is above it."""
 
     __slots__ = (
         "_believed",

@@ -11,6 +11,7 @@ import socket
 import sys
 from email.utils import formatdate
 from pathlib import Path
+from typing import cast
 
 from gateway.edge.context import Collects, Connected, Context, Observes
 from gateway.edge.files import room_for
@@ -69,7 +70,7 @@ class Listener:
             )
         host, port = parse_listen(settings.listen)
         self._server = await loop.create_server(
-            lambda: EdgeProtocol(context),
+            lambda: _protocol(context),
             host or None,
             port,
             reuse_port=settings.reuse_port or None,
@@ -135,7 +136,7 @@ class Listener:
         for accepted in latest:
             accepted.setblocking(False)
             with contextlib.suppress(OSError):
-                await context.loop.connect_accepted_socket(lambda: EdgeProtocol(context), accepted)
+                await context.loop.connect_accepted_socket(lambda: _protocol(context), accepted)
 
     async def drain(self, delay_s: float, grace_s: float) -> None:
         """Keep accepting for ``delay_s`` with ``Connection: close`` on every answer, then finish what runs within ``grace_s``."""
@@ -207,3 +208,7 @@ class Listener:
                 extra={"ended": given_up - self._given_up_said, "max_waiting_bytes": context.limits.max_waiting_bytes},
             )
             self._given_up_said = given_up
+
+
+def _protocol(context: Context) -> asyncio.Protocol:
+    return cast("asyncio.Protocol", EdgeProtocol(context))

@@ -10,12 +10,11 @@ import logging
 import time
 from typing import Any, Protocol
 
-from aiohttp.http_parser import RawResponseMessage
 from multidict import istr
 
 from gateway.edge import headers
 from gateway.edge.address import Client
-from gateway.edge.connection import AppConnection
+from gateway.edge.connection import AppConnection, ResponseMessage
 from gateway.edge.context import Context
 from gateway.edge.faults import Fault
 from gateway.edge.head import Head
@@ -194,7 +193,7 @@ class Exchange:
 
     # -- the app's side (upstream.Answered)
 
-    def interim(self, message: RawResponseMessage) -> None:
+    def interim(self, message: ResponseMessage) -> None:
         """Pass a 1xx on, except to HTTP/1.0 clients, which do not know them."""
         self._repeatable = False
         self._since = self._context.now
@@ -204,7 +203,7 @@ class Exchange:
             except ValueError:
                 self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
 
-    def answered(self, message: RawResponseMessage, body: bytes | memoryview, done: bool) -> None:
+    def answered(self, message: ResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """Choose the framing, add what may be added, send the head with what is there of the body."""
         self._since = self._context.now
         self._repeatable = False
@@ -238,7 +237,7 @@ class Exchange:
         if done:
             self._finish()
 
-    def _framing(self, message: RawResponseMessage, status: int) -> list[headers.Field]:
+    def _framing(self, message: ResponseMessage, status: int) -> list[headers.Field]:
         if status in {204, 304} or _CONTENT_LENGTH in message.headers:
             return []
         if self._head.method == "HEAD":
@@ -249,7 +248,7 @@ class Exchange:
         self._until_close = True
         return []
 
-    def _cookies(self, message: RawResponseMessage, status: int) -> list[headers.Field]:
+    def _cookies(self, message: ResponseMessage, status: int) -> list[headers.Field]:
         allowed, add_private = headers.cookie_permission(status, message.headers)
         if not allowed:
             return []
@@ -274,7 +273,7 @@ class Exchange:
         if done:
             self._finish()
 
-    def switched(self, message: RawResponseMessage, tail: bytes | memoryview) -> None:
+    def switched(self, message: ResponseMessage, tail: bytes | memoryview) -> None:
         """A 101: from now on both sides are a tunnel."""
         app = self._app
         if app is None:

@@ -6,9 +6,7 @@ then closed as well.
 
 from typing import Protocol
 
-from aiohttp.http_parser import RawResponseMessage
-
-from gateway.edge.connection import AppConnection
+from gateway.edge.connection import AppConnection, ResponseMessage
 from gateway.edge.context import Context
 
 
@@ -87,13 +85,13 @@ class Tunnel:
         """The app reads again."""
         self._client.resume_upload()
 
-    def interim(self, message: RawResponseMessage) -> None:
+    def interim(self, message: ResponseMessage) -> None:
         """Never called after a 101."""
 
-    def answered(self, message: RawResponseMessage, body: bytes | memoryview, done: bool) -> None:
+    def answered(self, message: ResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """Never called after a 101."""
 
-    def switched(self, message: RawResponseMessage, tail: bytes | memoryview) -> None:
+    def switched(self, message: ResponseMessage, tail: bytes | memoryview) -> None:
         """Never called after a 101."""
 
     def body(self, data: bytes, done: bool) -> None:

@@ -8,7 +8,7 @@ not even an end that the loop has yet to read.
 import asyncio
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from gateway.edge.connection import AppConnection
 from gateway.edge.settings import LimitSettings, UpstreamTimeouts, upstream_port
@@ -67,14 +67,16 @@ class Upstream:
         ready(connection)
 
     async def _open(self) -> AppConnection:
+        connection = AppConnection(self)
         if self.address.startswith("unix:"):
-            _, connection = await self.loop.create_unix_connection(
-                lambda: AppConnection(self), self.address.removeprefix("unix:")
+            await self.loop.create_unix_connection(
+                lambda: cast("asyncio.Protocol", connection), self.address.removeprefix("unix:")
             )
         else:
             host = self.address.removeprefix("http://").rstrip("/")
             name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-            _, connection = await self.loop.create_connection(lambda: AppConnection(self), name, upstream_port(self.address))
+            port = upstream_port(self.address)
+            await self.loop.create_connection(lambda: cast("asyncio.Protocol", connection), name, port)
         return connection
 
     def put_back(self, connection: AppConnection) -> None:

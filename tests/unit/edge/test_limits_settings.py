@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gateway.edge import line
 from gateway.edge.limits import Overdue, Patience, Phase
 from gateway.edge.settings import EdgeSettings, LimitSettings, parse_listen, upstream_port
 
@@ -97,3 +98,7 @@ def test_addresses() -> None:
     assert parse_listen(":80") == ("", 80)
     assert upstream_port("http://a") == 80
     assert upstream_port("http://[::1]:3000/") == 3000
+
+
+def test_the_lines_numbers_are_the_phases() -> None:
+    assert [line.IDLE, line.HEAD, line.BODY, line.ANSWER, line.TUNNEL, line.LINGER, line.CLOSING] == list(Phase)
