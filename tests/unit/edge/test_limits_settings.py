@@ -101,4 +101,4 @@ def test_addresses() -> None:
 
 
 def test_the_lines_numbers_are_the_phases() -> None:
-    assert [line.IDLE, line.HEAD, line.BODY, line.ANSWER, line.TUNNEL, line.LINGER, line.CLOSING] == list(Phase)
+    assert list(Phase) == [line.IDLE, line.HEAD, line.BODY, line.ANSWER, line.TUNNEL, line.LINGER, line.CLOSING]
