@@ -7,7 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine, report, stack
+from benchmarks import account, headroom, machine, report, stack
+from benchmarks.account import Account
 from benchmarks.figure import Context, Figure
 from benchmarks.scenarios import backlog, collect, latency, management, outage, proxy
 
@@ -40,17 +41,25 @@ def main() -> None:
 
     os.sched_setaffinity(0, {machine.load_core()})
     figures: list[Figure] = []
+    accounts: dict[str, Account] = {}
     with tempfile.TemporaryDirectory(prefix="ttgateway-bench-", dir=args.folder) as folder:
         described = machine.describe(Path(folder)) | {"build": stack.build()}
         context = Context(Path(folder), args.quick, say)
         say(
             f"{described['cpu']}, {described['cores']} cores, fsync {described['fsync_ms']} ms, {described['build']} build, server on core {machine.server_core()}, load on core {machine.load_core()}"
         )
+        say("TikTok's stand-in alone")
+        described["sandbox"] = sandbox = headroom.alone(context.folder / "headroom")
         for name in args.only or SCENARIOS:
-            figures += SCENARIOS[name].run(context)
-    order = {figure.id: number for number, figure in enumerate(sorted(figures, key=lambda f: f.id))}
-    figures.sort(key=lambda figure: order[figure.id])
+            found, kept = SCENARIOS[name].run(context)
+            figures += found
+            if kept:
+                accounts[name] = kept
+    if accounts:
+        figures.append(account.figure(accounts))
+    figures.sort(key=lambda figure: figure.id)
     print(report.table(figures))
+    print("\n".join(headroom.lines(sandbox, figures)))
     print(f"machine: {described}")
     print(f"repeat with: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
     report.write(figures, described, report.RESULTS / "latest.json")

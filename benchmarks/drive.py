@@ -1,5 +1,6 @@
 """Runs the load generator in this process, which is pinned to the load core, and brackets it with CPU readings (io)."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,12 @@ class Driven:
 
     result: Result
     cpu_s: float
+    generator_share: float = 0.0
+    """Part of the run's time that the generator computed: of the load core."""
+    sandbox_share: float = 0.0
+    """The same for TikTok's stand-in, where it was watched."""
+    free_share: float = 0.0
+    """The same for what nobody used, this benchmark's processes or others."""
 
     @property
     def cpu_us(self) -> float:
@@ -31,8 +38,9 @@ def drive(
     rate: float = 0.0,
     connections: int = 64,
     warm_up_s: float = 0.5,
+    sandbox_pid: int = 0,
 ) -> Driven:
-    """Closed loop, or open loop at ``rate``; a short closed-loop warm-up goes first and is counted in ``result.warm_ok``.
+    """Closed loop, or open loop at ``rate``; a short closed-loop warm-up goes first and is counted in ``result.warm_ok``. ``sandbox_pid`` is watched beside it.
 
     The warm-up's requests use numbers of their own, so event ids stay unique within one ``make``.
     """
@@ -41,16 +49,16 @@ def drive(
         generator = Generator("127.0.0.1", port, make, connections=connections)
         await generator.connect()
         try:
-            if warm_up_s:
-                warm = await generator.closed_loop(warm_up_s)
-                warm_ok = warm.ok
-            else:
-                warm_ok = 0
-            before = machine.cpu_s(pid)
+            warm = await generator.closed_loop(warm_up_s) if warm_up_s else Result()
+            before, counterpart = machine.cpu_s(pid), machine.cpu_s(sandbox_pid) if sandbox_pid else 0.0
+            own, idle, begin = time.process_time(), machine.idle_s(machine.load_core()), time.perf_counter()
             result = await (generator.open_loop(rate, seconds) if rate else generator.closed_loop(seconds))
+            own, lasted = time.process_time() - own, time.perf_counter() - begin
+            idle = machine.idle_s(machine.load_core()) - idle
             spent = machine.cpu_s(pid) - before
-            result.warm_ok = warm_ok
-            return Driven(result, spent)
+            counterpart = machine.cpu_s(sandbox_pid) - counterpart if sandbox_pid else 0.0
+            result.warm_ok, result.warm_sent = warm.ok, warm.sent
+            return Driven(result, spent, own / lasted, counterpart / lasted, idle / lasted)
         finally:
             generator.close()
 

@@ -41,6 +41,15 @@ def cpu_s(pid: int) -> float:
     return total
 
 
+def idle_s(core: int) -> float:
+    """Seconds since the start that ``core`` had nothing to compute, whoever might have asked it to."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            return (int(fields[3]) + int(fields[4])) * _TICK_S  # idle and waiting for a disk
+    return 0.0
+
+
 def _children(pid: int) -> list[int]:
     try:
         found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

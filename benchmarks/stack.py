@@ -127,8 +127,19 @@ class Stack:
         command = [*INTERPRETER, "-m", "gateway", "sandbox", "--listen", f"127.0.0.1:{port}", "--fast"]
         return self.start("sandbox", command, port, core=machine.load_core())
 
-    def gateway(self, tiktok_port: int, *, upstream: str = "", name: str = "gateway", admin: bool = False) -> Part:
-        """The gateway on the server core; its ops port is :meth:`ops_port`, and :meth:`admin_port` where ``admin`` asks for it."""
+    def gateway(
+        self,
+        tiktok_port: int,
+        *,
+        upstream: str = "",
+        name: str = "gateway",
+        admin: bool = False,
+        interpreter: list[str] | None = None,
+    ) -> Part:
+        """The gateway on the server core; its ops port is :meth:`ops_port`, and :meth:`admin_port` where ``admin`` asks for it.
+
+        ``interpreter`` runs it instead of :data:`INTERPRETER`.
+        """
         edge, ops = free_port(), free_port()
         config = self.state / f"{name}.yaml"
         line = f"upstream: {upstream}" if upstream else "# no upstream"
@@ -139,7 +150,8 @@ class Stack:
             (self.state / f"{name}.admin").write_text(str(port))
         config.write_text(text)
         (self.state / f"{name}.ops").write_text(str(ops))
-        return self.start(name, [*INTERPRETER, "-m", "gateway", "run", "-c", str(config)], edge, core=machine.server_core())
+        command = [*(interpreter or INTERPRETER), "-m", "gateway", "run", "-c", str(config)]
+        return self.start(name, command, edge, core=machine.server_core())
 
     def ops_port(self, name: str = "gateway") -> int:
         """The ops listener's port of a gateway started here."""
@@ -195,6 +207,13 @@ def sandbox_stats(port: int) -> dict[str, Any]:
     """The sandbox's counts (requests, events, accepted, unique, duplicates)."""
     stats: dict[str, Any] = json.loads(get(f"http://127.0.0.1:{port}/sandbox/stats"))
     return stats
+
+
+def settled_stats(port: int, unique: int) -> dict[str, Any]:
+    """The sandbox's counts once everything has arrived, and a second later: a repetition comes after its first."""
+    wait_delivered(port, unique)
+    time.sleep(1)
+    return sandbox_stats(port)
 
 
 def wait_delivered(port: int, unique: int, timeout_s: float = 60.0) -> dict[str, Any]:

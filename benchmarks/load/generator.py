@@ -27,6 +27,7 @@ class Result:
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     warm_ok: int = 0
     """2xx answers of a warm-up that went before: they are events too."""
+    warm_sent: int = 0
 
     @property
     def ok(self) -> int:

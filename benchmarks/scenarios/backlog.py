@@ -6,6 +6,7 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.account import Measured
 from benchmarks.figure import Context, Figure
 from gateway.outcome import Outcome
 from gateway.spool.base import Done, NewRecord, Settlement
@@ -47,7 +48,7 @@ async def _measure(folder: Path, backlog: int, rounds: int) -> tuple[float, floa
         await spool.close()
 
 
-def run(context: Context) -> list[Figure]:
+def run(context: Context) -> Measured:
     """Ratios of the loaded spool's costs to the empty one's, paired."""
     backlog = 100_000 if context.quick else 1_000_000
     rounds = 100 if context.quick else 300
@@ -70,6 +71,7 @@ def run(context: Context) -> list[Figure]:
             False,
             baseline=statistics.median(pair[1] for pair in pairs),
             ratio=statistics.median(pair[0] / pair[1] for pair in pairs),
+            notes={"records": backlog},
         )
         for name, pairs in (("put", puts), ("lease", leases))
-    ]
+    ], None

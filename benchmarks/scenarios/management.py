@@ -6,10 +6,11 @@ import statistics
 import threading
 from collections.abc import Iterator
 
+from benchmarks.account import Account, Measured
 from benchmarks.drive import Driven, drive
 from benchmarks.figure import Context, Figure
 from benchmarks.load.requests import collect_request
-from benchmarks.stack import ADMIN_TOKEN, Part, stack
+from benchmarks.stack import ADMIN_TOKEN, Part, settled_stats, stack
 
 _RATE = 2000.0
 _VIEWERS = 3
@@ -45,7 +46,7 @@ def _viewers(port: int) -> Iterator[list[int]]:
             thread.join(5)
 
 
-def run(context: Context) -> list[Figure]:
+def run(context: Context) -> Measured:
     """The rate of collecting with the UI closed ÷ without it, alternating; the CPU per event with three viewers ÷ with none, at 2,000 events/s."""
     seconds = context.seconds(6)
     repeats = 2 * context.repeats
@@ -54,6 +55,7 @@ def run(context: Context) -> list[Figure]:
     alone: list[Driven] = []
     watched: list[Driven] = []
     told: list[int] = []
+    account = Account()
     with stack(context.folder / "management") as parts:
         sandbox = parts.sandbox()
         plain = parts.gateway(sandbox.port, name="plain")
@@ -61,7 +63,9 @@ def run(context: Context) -> list[Figure]:
 
         def collect(gateway: Part, run: str, rate: float = 0.0) -> Driven:
             make = collect_request("127.0.0.1", "/gw/e", run)
-            return drive(gateway.port, make, gateway.pid, seconds=seconds, rate=rate, warm_up_s=0.3)
+            driven = drive(gateway.port, make, gateway.pid, seconds=seconds, rate=rate, warm_up_s=0.3)
+            account.sent(driven.result)
+            return driven
 
         for index in range(repeats):
             context.say(
@@ -75,6 +79,7 @@ def run(context: Context) -> list[Figure]:
             with _viewers(parts.admin_port("managed")) as read:
                 watched.append(collect(managed, f"w{index}", _RATE))
                 told.append(min(read))
+        account.settle(settled_stats(sandbox.port, account.acknowledged))
     ratios = [one / other for one, other in zip(closed, without, strict=True)]
     costs = [one.cpu_us / other.cpu_us for one, other in zip(watched, alone, strict=True)]
     return [
@@ -107,4 +112,4 @@ def run(context: Context) -> list[Figure]:
                 "least_bytes_seen_by_a_viewer": told,
             },
         ),
-    ]
+    ], account

@@ -3,6 +3,7 @@
 import shutil
 import statistics
 
+from benchmarks.account import Measured
 from benchmarks.drive import drive
 from benchmarks.figure import Context, Figure
 from benchmarks.load.requests import get_request
@@ -12,11 +13,11 @@ from benchmarks.stack import stack
 _LIMITS = {"1k": (2.5, 1.5), "32k": (1.5, 1.1)}
 
 
-def run(context: Context) -> list[Figure]:
+def run(context: Context) -> Measured:
     """Two figures, judged by the ratio to nginx in the same run; without nginx there is no figure."""
     if not (shutil.which("nginx") or shutil.which("/usr/sbin/nginx")):
         context.say("P3 skipped: nginx is not installed (apt-get install nginx)")
-        return []
+        return [], None
     figures = []
     seconds = context.seconds(5)
     with stack(context.folder / "proxy") as parts:
@@ -51,4 +52,4 @@ def run(context: Context) -> list[Figure]:
                     notes={"straightforward_aiohttp_proxy_cpu_us": round(statistics.median(straightforward), 1)},
                 )
             )
-    return figures
+    return figures, None
