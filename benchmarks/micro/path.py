@@ -1,27 +1,35 @@
-"""What each step of the data path costs alone, in µs per event: ``python -m benchmarks.micro.path``. Sums are not the whole: caches are warm here."""
+"""What each step of the data path costs alone, in µs per event: ``python -m benchmarks.micro.path``. Sums are not the whole: caches are warm here.
+
+First the benchmarks' own event, then the events of tests/vectors in each wire format.
+"""
 
 import asyncio
 import os
 import time
 import timeit
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import orjson
 from multidict import CIMultiDict
 
 from benchmarks.load.requests import collect_request
+from benchmarks.micro import vectors
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.catalog.runtime import Live, compile_catalogue
 from gateway.consent.gate import Gate
 from gateway.consent.settings import ConsentSettings
-from gateway.consent.signals import RequestReader
+from gateway.consent.signals import RequestReader, RequestSignals
 from gateway.edge import cookies
 from gateway.edge.address import Client
 from gateway.edge.collect import Collector
 from gateway.edge.head import Head
 from gateway.edge.settings import CookieSettings
 from gateway.event import jsonbody, signal
-from gateway.identity.seal import Visitor
+from gateway.event.model import Event
+from gateway.identity.seal import Sealer, Visitor
+from gateway.identity.sealed import SealedEvent
+from gateway.mapping.compile import Program
 from gateway.spool.base import NewRecord
 from gateway.telemetry.metrics import Metrics
 
@@ -38,8 +46,54 @@ class _Sink:
         return self._future
 
 
+def best_us(step: Callable[[], object], events: int, number: int, repeat: int = 5) -> float:
+    """The least time of ``step``, per event."""
+    return min(timeit.repeat(step, number=number, repeat=repeat)) / number / events * 1e6
+
+
+@dataclass(slots=True)
+class Way:
+    """The steps over one wire format's vectors."""
+
+    read: Callable[[], list[Event]]
+    gate: Callable[[], object]
+    seal: Callable[[], list[SealedEvent]]
+    map: Callable[[], object]
+
+
+def way(found: vectors.Format, gate: Gate, request: RequestSignals, sealer: Sealer, visitor: Visitor, program: Program) -> Way:
+    """Each step takes what the one before it gives, and does all vectors at a time."""
+
+    def read() -> list[Event]:
+        return [event for body in found.bodies for event in found.read(body).events]
+
+    def seal() -> list[SealedEvent]:
+        return [
+            sealer.seal(
+                event,
+                visitor,
+                pipeline="shop",
+                granted=["marketing"],
+                consent_source="event",
+                gpc=False,
+                received=1.8e9,
+                event_id="made",
+            )
+            for event in events
+        ]
+
+    events = read()
+    sealed = [orjson.loads(orjson.dumps(each)) for each in seal()]
+    return Way(
+        read,
+        lambda: [gate.decide(event.consent, event.consent_mode, request) for event in events],
+        seal,
+        lambda: [program.apply(each) for each in sealed],
+    )
+
+
 def main() -> None:
-    """Print the table."""
+    """Print both tables."""
     loop = asyncio.new_event_loop()
     catalogue = compile_catalogue(
         [PipelineSettings(id="shop", key="dk_bench", integrations=["tiktok"], default_region="GB", rate_limit=10_000_000)],
@@ -75,7 +129,8 @@ def main() -> None:
         event_id="",
     )
     payload = sink.records[0].payload
-    apply = catalogue.integrations["tiktok"].program.apply
+    program = catalogue.integrations["tiktok"].program
+    apply = program.apply
     steps: dict[str, Callable[[], object]] = {
         "parse: JSON": lambda: jsonbody.load(body),
         "parse: JSON and canonical event": lambda: signal.parse(jsonbody.load(body), None),
@@ -92,8 +147,14 @@ def main() -> None:
     }
     print(f"request of {len(raw_head) + len(body) + 4} bytes, event of {len(body)}, payload of {len(payload)}")
     for name, step in steps.items():
-        best = min(timeit.repeat(step, number=5_000, repeat=5)) / 5_000 * 1e6
-        print(f"{name:36} {best:7.2f} µs")
+        print(f"{name:36} {best_us(step, 1, 5_000):7.2f} µs")
+    print(f"\n{'vectors, µs an event':36} {'events':>7} {'parse':>7} {'gate':>7} {'seal':>7} {'map':>7}")
+    request = reader.read(jar, None)
+    for wire, found in vectors.formats().items():
+        steps_of = way(found, gate, request, catalogue.pipelines[0].sealer, visitor, program)
+        count = len(steps_of.read())
+        times = [best_us(step, count, 10_000 // count) for step in (steps_of.read, steps_of.gate, steps_of.seal, steps_of.map)]
+        print(f"{wire:36} {count:7} {' '.join(f'{each:7.2f}' for each in times)}")
 
 
 if __name__ == "__main__":
