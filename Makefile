@@ -83,8 +83,8 @@ test-compiled: $(VENV)/.dev-stamp $(COMPILED)/.stamp  ## the data path's tests a
 
 # Measured is what a container runs: the compiled build, where a C compiler is there to make it. PURE=1 measures the interpreted one.
 BENCHED := $(if $(PURE),,$(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo $(COMPILED)))
-bench: $(VENV)/.dev-stamp $(if $(BENCHED),$(COMPILED)/.stamp)  ## the benchmark table; QUICK=1 for a minute's version, PURE=1 without compiling
-	@$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(BENCHED),--python $(COMPILED)/bin/python) $(ARGS)
+bench: $(VENV)/.dev-stamp $(if $(BENCHED),$(COMPILED)/.stamp)  ## the benchmark table; QUICK=1 for a short version, PURE=1 without compiling, KEEP=1 as the new reference
+	@$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(KEEP),--keep) $(if $(BENCHED),--python $(COMPILED)/bin/python) $(ARGS)
 
 SNIPPET := gateway/snippet/source
 $(SNIPPET)/node_modules/.stamp: $(SNIPPET)/package-lock.json

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -22,16 +23,30 @@ SCENARIOS = {
 }
 
 
+def repeat(arguments: list[str]) -> str:
+    """The command that repeats this run from the repository's root: with this interpreter, for the packages are in its environment only."""
+    return shlex.join([sys.executable, "-m", "benchmarks", *arguments])
+
+
 def main() -> None:
     """Run the chosen scenarios; the exit code says only whether they ran."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The benchmark table of the README, measured here.")
-    parser.add_argument("--quick", action="store_true", help="one short run each, about a minute, compared with the reference")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short run each, about two minutes, compared with the reference of such runs"
+    )
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="run only these (repeatable)")
     parser.add_argument("--folder", type=Path, help="scratch folder on the disk to be measured (default: a temporary one)")
     parser.add_argument(
         "--python", help="interpreter with an installed build of the gateway to measure (default: this tree's sources)"
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="make this run the reference; a full one renews the README's table and picture as well",
+    )
     args = parser.parse_args()
+    if args.keep and args.only:
+        parser.error("a reference is one whole run: --keep goes without --only")
     if args.python:
         stack.use(args.python)
     begin = time.monotonic()
@@ -61,12 +76,14 @@ def main() -> None:
     print(report.table(figures))
     print("\n".join(headroom.lines(sandbox, figures)))
     print(f"machine: {described}")
-    print(f"repeat with: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
-    report.write(figures, described, report.RESULTS / "latest.json")
-    if report.picture(figures, report.RESULTS / "latest.svg"):
+    print(f"repeat with, from the repository's root: {repeat(sys.argv[1:])}")
+    report.write(figures, described, report.RESULTS / "latest.json", quick=args.quick)
+    if drawn := report.picture(figures, report.RESULTS / "latest.svg"):
         say(f"wrote {report.RESULTS / 'latest.json'} and latest.svg")
-    for line in report.compare(figures):
+    for line in report.compare(figures, described, report.reference(quick=args.quick)):
         print(line)
+    if args.keep:
+        say(f"kept as the reference: {', '.join(path.name for path in report.keep(quick=args.quick, drawn=drawn))}")
 
 
 if __name__ == "__main__":

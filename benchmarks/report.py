@@ -1,13 +1,19 @@
-"""Table, JSON, picture and the comparison with the committed reference (io)."""
+"""Table, JSON, picture and the comparison with the committed reference (io).
 
+``python -m benchmarks.report`` renders the README's table from a results file.
+"""
+
+import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+from benchmarks import markdown
 from benchmarks.figure import Figure
 
 RESULTS = Path(__file__).parent / "results"
-REFERENCE = RESULTS / "reference.json"
+README = Path(__file__).parents[1] / "README.md"
 _TOLERANCE = 0.10
 
 
@@ -24,30 +30,61 @@ def table(figures: list[Figure]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def write(figures: list[Figure], machine: dict[str, Any], path: Path) -> None:
-    """latest.json in its documented shape."""
+def write(figures: list[Figure], machine: dict[str, Any], path: Path, *, quick: bool) -> None:
+    """A results file in its documented shape."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"scenarios": {figure.id: figure.as_json() for figure in figures}, "machine": machine}
+    document = {
+        "scenarios": {figure.id: figure.as_json() for figure in figures},
+        "machine": machine,
+        "run": {"quick": quick},
+    }
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def compare(figures: list[Figure]) -> list[str]:
-    """Lines for every judged figure that moved by more than a tenth against the committed reference."""
-    if not REFERENCE.exists():
-        return [f"no reference to compare with; keep this run as one: cp {RESULTS}/latest.json {REFERENCE}"]
-    reference = json.loads(REFERENCE.read_text())["scenarios"]
-    lines = []
+def reference(*, quick: bool) -> Path:
+    """The committed run of this length: a short one spools a seventeenth of the events, which is another experiment."""
+    return RESULTS / ("reference-quick.json" if quick else "reference.json")
+
+
+def keep(*, quick: bool, drawn: bool) -> list[Path]:
+    """Make the latest run the reference of its length; a full one's picture, if it was ``drawn``, and README table go with it."""
+    written = [reference(quick=quick)]
+    shutil.copyfile(RESULTS / "latest.json", written[0])
+    if not quick:
+        if drawn:
+            written.append(RESULTS / "reference.svg")
+            shutil.copyfile(RESULTS / "latest.svg", written[-1])
+        written.append(renew_readme(written[0]))
+    return written
+
+
+def renew_readme(results: Path) -> Path:
+    """Put the table of ``results`` into the README."""
+    README.write_text(markdown.replace(README.read_text(), markdown.table(json.loads(results.read_text()))))
+    return README
+
+
+def compare(figures: list[Figure], machine: dict[str, Any], path: Path) -> list[str]:
+    """Lines for every judged figure that moved by more than a tenth against the reference at ``path``."""
+    if not path.exists():
+        return [f"no {path.name} to compare with: a whole run with --keep (make bench … KEEP=1) becomes one"]
+    document = json.loads(path.read_text())
+    known, lines = document["scenarios"], []
+    if (build := document["machine"].get("build")) != machine["build"]:
+        lines.append(f"the reference is of the {build} build, this run of the {machine['build']} one")
     for figure in figures:
-        if not (old := reference.get(figure.id)):
+        if not (old := known.get(figure.id)) or (old["ratio"] is None) != (figure.ratio is None):
             continue
         before = old["value"] if old["ratio"] is None else old["ratio"]
-        if not before or (old["ratio"] is None) != (figure.ratio is None):
+        if not before:
+            if figure.judged:
+                lines.append(f"{figure.id}: {before:.4g} → {figure.judged:.4g} (WORSE)")
             continue
         change = figure.judged / before - 1
         if abs(change) > _TOLERANCE:
             better = (change > 0) == figure.higher_is_better
             lines.append(f"{figure.id}: {before:.4g} → {figure.judged:.4g} ({change:+.0%}, {'better' if better else 'WORSE'})")
-    return lines or ["all ratios within 10 % of the reference"]
+    return lines or [f"all ratios within 10 % of {path.name}"]
 
 
 def picture(figures: list[Figure], path: Path) -> bool:
@@ -83,3 +120,19 @@ def picture(figures: list[Figure], path: Path) -> bool:
     canvas.savefig(path, metadata={"Date": None})
     pyplot.close(canvas)
     return True
+
+
+def main() -> None:
+    """Print the README's table, or renew it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="The README's table from a results file.")
+    parser.add_argument("results", type=Path, nargs="?", default=reference(quick=False), help="default: the committed reference")
+    parser.add_argument("--write", action="store_true", help="put it into README.md instead of printing it")
+    args = parser.parse_args()
+    if args.write:
+        print(f"wrote {renew_readme(args.results)}")
+    else:
+        print(markdown.table(json.loads(args.results.read_text())))
+
+
+if __name__ == "__main__":
+    main()
