@@ -109,6 +109,10 @@ class Gateway:
                 found[name.split('"')[1]] = float(value)
         return found
 
+    def alive(self) -> bool:
+        """Whether ``/livez`` answers."""
+        return _answers(self.ops, "livez")
+
     def files_open(self) -> int:
         """Descriptors that the process has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - names only, thousands of them
@@ -120,8 +124,12 @@ class Gateway:
 
 
 def _ready(port: int) -> bool:
+    return _answers(port, "readyz")
+
+
+def _answers(port: int, path: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=1) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

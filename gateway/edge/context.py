@@ -5,6 +5,7 @@ reading an attribute costs less than reading a clock for every request.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -72,6 +73,7 @@ class Context:
         "limits",
         "loop",
         "max_connections",
+        "max_together",
         "now",
         "observe",
         "patience",
@@ -80,6 +82,7 @@ class Context:
         "refused",
         "rejected",
         "settings",
+        "starved",
         "tunnels",
         "upstream",
     )
@@ -109,6 +112,8 @@ class Context:
         self.connections: set[Connected] = set()
         self.max_connections = settings.limits.max_connections
         """The setting, or less where the process may not open that many files."""
+        self.max_together = sys.maxsize
+        """Connections of clients and to the app together, by the files that the process may open."""
         self.holdings = Holdings(settings.limits.max_waiting_bytes)
         self.cohorts = Cohorts(loop.call_soon)
         self.tunnels = 0
@@ -116,10 +121,16 @@ class Context:
         """Requests answered 4xx because they could be read in two ways, were too large or too slow."""
         self.rejected = 0
         """Connections beyond the cap."""
+        self.starved = 0
+        """Connections and requests that were refused since no descriptor was left for them."""
         self.cut_off = 0
         """Connections that the end of the grace met at work."""
         self.error_page = b""
         self._complained = 0.0
+
+    def has_room(self) -> bool:
+        """Whether a descriptor is left for one more connection, a client's or one to the app."""
+        return len(self.connections) + (len(self.upstream) if self.upstream is not None else 0) < self.max_together
 
     def may_complain(self) -> bool:
         """True once a second at most: an app that is away, or a visitor with a script, must not fill the log."""

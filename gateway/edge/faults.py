@@ -24,6 +24,8 @@ class Fault(Enum):
     HEAD_TOO_LARGE = "head_too_large"
     CROWDED = "crowded"
     """More connections than allowed."""
+    STARVED = "starved"
+    """No descriptor is left for a connection to the app."""
     CRASHED = "crashed"
     """A defect of ours."""
     APP_AWAY = "app_away"
@@ -39,6 +41,7 @@ FAULTS: dict[Fault, Answer] = {
     Fault.BODY_TOO_LARGE: Answer(413, _JSON, b'{"success":false,"reason":"too_large"}'),
     Fault.HEAD_TOO_LARGE: Answer(431, _PLAIN, b"431 the request's head is too large\n"),
     Fault.CROWDED: Answer(503, _PLAIN + b"Retry-After: 1\r\n", b"503 too many connections\n"),
+    Fault.STARVED: Answer(503, _PLAIN + b"Retry-After: 1\r\n", b"503 too many requests at once\n"),
     Fault.CRASHED: Answer(500, _JSON, b'{"success":false,"reason":"internal"}'),
     Fault.APP_AWAY: Answer(502, _PLAIN, b"502 the site cannot be reached right now\n"),
     Fault.APP_SLOW: Answer(504, _PLAIN, b"504 the site takes too long to answer\n"),

@@ -47,6 +47,7 @@ class Listener:
         self._date_at = 0.0
         self._rejected_said = 0
         self._given_up_said = 0
+        self._starved_said = 0
 
     async def start(self) -> None:
         """Listen. OSError if the address cannot be had, RuntimeError without aiohttp's C parser."""
@@ -62,10 +63,13 @@ class Listener:
                 context.error_page = await asyncio.to_thread(Path(settings.error_page).read_bytes)
             except OSError as error:
                 _log.error("the error page cannot be read; a plain sentence is shown instead", extra={"error": str(error)})
-        context.max_connections = room_for(settings.limits.max_connections)
+        room = room_for(settings.limits.max_connections)
+        context.max_connections, context.max_together = room.clients, room.together
+        if upstream is not None:
+            upstream.room = context.has_room
         if context.max_connections < settings.limits.max_connections:
             _log.warning(
-                "fewer connections than edge.limits.max_connections are taken: the limit of open files is too low",
+                "fewer connections than edge.limits.max_connections are taken: the limit of open files is too low (ulimit -n, LimitNOFILE=)",
                 extra={"connections": context.max_connections, "max_connections": settings.limits.max_connections},
             )
         host, port = parse_listen(settings.listen)
@@ -100,7 +104,7 @@ class Listener:
 
     def counts(self) -> dict[str, int]:
         """For gauges: connections, tunnels, upstream connections, refused requests, rejected connections, connections given up because too
-        much waited in memory, connections cut off at the end, bytes that wait."""
+        much waited in memory, connections cut off at the end, bytes that wait, connections and requests refused for want of descriptors."""
         context = self._context
         if context is None:
             return {}
@@ -113,6 +117,7 @@ class Listener:
             "given_up": context.holdings.given_up,
             "cut_off": context.cut_off,
             "waiting_bytes": context.holdings.total,
+            "starved": context.starved,
             **{f"clients_{what}": number for what, number in context.addresses.seen.items()},
         }
 
@@ -201,6 +206,13 @@ class Listener:
                 extra={"turned_away": context.rejected - self._rejected_said, "max_connections": context.max_connections},
             )
             self._rejected_said = context.rejected
+        if context.starved != self._starved_said:
+            _log.warning(
+                "connections and requests refused: no file descriptors are left for them; raise the limit of open files "
+                "(ulimit -n, LimitNOFILE=) to twice edge.limits.max_connections and 256 more",
+                extra={"refused": context.starved - self._starved_said, "clients_and_app": context.max_together},
+            )
+            self._starved_said = context.starved
         given_up = context.holdings.given_up
         if given_up != self._given_up_said:
             _log.warning(

@@ -106,8 +106,10 @@ class EdgeProtocol(ClientLine):
             auto_decompress=False,
             max_msg_queue_size=1,
         )
-        if len(context.connections) >= context.max_connections:
-            context.rejected += 1
+        crowded = len(context.connections) >= context.max_connections
+        if crowded or not context.has_room():
+            context.rejected += crowded
+            context.starved += not crowded
             self._keep = False
             self._send(FAULTS[Fault.CROWDED])
         context.connections.add(self)

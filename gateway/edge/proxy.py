@@ -17,6 +17,7 @@ from gateway.edge.address import Client
 from gateway.edge.connection import AppConnection, ResponseMessage
 from gateway.edge.context import Context
 from gateway.edge.faults import Fault
+from gateway.edge.files import EXHAUSTED
 from gateway.edge.head import Head
 from gateway.edge.tunnel import ClientEnd, Tunnel
 from gateway.edge.upstream import Upstream
@@ -187,9 +188,13 @@ class Exchange:
 
     def _unreachable(self, error: BaseException) -> None:
         self._connecting = None
-        self._fail(
-            Fault.APP_SLOW if isinstance(error, TimeoutError) else Fault.APP_AWAY, f"cannot connect: {type(error).__name__}"
-        )
+        if isinstance(error, TimeoutError):
+            self._fail(Fault.APP_SLOW, "the app did not take the connection in time")
+        elif isinstance(error, OSError) and error.errno in EXHAUSTED:
+            self._context.starved += 1
+            self._fail(Fault.STARVED, "no file descriptor is left for a connection to the app")
+        else:
+            self._fail(Fault.APP_AWAY, f"cannot connect: {type(error).__name__}")
 
     # -- the app's side (upstream.Answered)
 

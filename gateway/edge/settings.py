@@ -92,7 +92,7 @@ class LimitSettings(Settings):
 
     max_connections: int = Field(default=20000, ge=1)
     """Connections beyond this are answered 503 and closed at once. Lowered, with a word in the log, to three quarters of the files
-    that the process may open."""
+    that the process may open; a request that no file is left for, to connect to the app, is answered 503."""
     header_timeout: Duration = 10.0
     """A request head must be complete this long after its first byte, or it is answered 408."""
     idle_timeout: Duration = 75.0

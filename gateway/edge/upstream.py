@@ -2,10 +2,12 @@
 
 Law: idle connections are kept for less than apps keep theirs (2–5 s), so that reuse seldom meets a connection that the app is
 just closing; a request that must not be sent twice takes only one that was in use a moment ago and on which nothing has arrived,
-not even an end that the loop has yet to read.
+not even an end that the loop has yet to read. A connection is opened only while ``room`` has a descriptor left for it.
 """
 
 import asyncio
+import errno
+import os
 import select
 from collections.abc import Callable
 from typing import Any, cast
@@ -31,8 +33,11 @@ class Upstream:
         self._idle: list[AppConnection] = []
         self._all: set[AppConnection] = set()
         self._closed = False
+        self.room: Callable[[], bool] = bool
+        """Whether one more connection may be opened; given by the listener, who counts the clients as well."""
 
     def __len__(self) -> int:
+        """Connections, those in the making included."""
         return len(self._all)
 
     def take(self, now: float, *, sure: bool) -> AppConnection | None:
@@ -54,30 +59,49 @@ class Upstream:
 
     def connect(self, ready: Callable[[AppConnection], None], failed: Callable[[BaseException], None]) -> asyncio.Task[Any]:
         """Open a connection; exactly one of the callbacks follows unless the task is cancelled."""
-        return spawn(self._connect(ready, failed), "edge upstream connect")
+        if not self.room() and not self._spare_one():
+            return spawn(_refuse(failed), "edge upstream refusal")
+        connection = AppConnection(self)
+        self._all.add(connection)
 
-    async def _connect(self, ready: Callable[[AppConnection], None], failed: Callable[[BaseException], None]) -> None:
+        def ended(task: asyncio.Task[Any]) -> None:
+            if task.cancelled():  # perhaps before it began
+                connection.abort()
+                self._all.discard(connection)
+
+        task = spawn(self._connect(connection, ready, failed), "edge upstream connect")
+        task.add_done_callback(ended)
+        return task
+
+    def _spare_one(self) -> bool:
+        """Give up the connection that has been idle for longest, if there is one: another is asked for, so it may not be reused."""
+        if not self._idle:
+            return False
+        connection = self._idle.pop(0)
+        self._all.discard(connection)  # its descriptor is closed before whoever takes its place opens one
+        connection.abort()
+        return True
+
+    async def _connect(
+        self, connection: AppConnection, ready: Callable[[AppConnection], None], failed: Callable[[BaseException], None]
+    ) -> None:
         try:
             async with asyncio.timeout(self.timeouts.connect or None):
-                connection = await self._open()
+                await self._open(connection)
         except (OSError, TimeoutError) as error:
+            self._all.discard(connection)
             failed(error)
             return
-        self._all.add(connection)
         ready(connection)
 
-    async def _open(self) -> AppConnection:
-        connection = AppConnection(self)
+    async def _open(self, connection: AppConnection) -> None:
+        protocol = cast("asyncio.Protocol", connection)
         if self.address.startswith("unix:"):
-            await self.loop.create_unix_connection(
-                lambda: cast("asyncio.Protocol", connection), self.address.removeprefix("unix:")
-            )
+            await self.loop.create_unix_connection(lambda: protocol, self.address.removeprefix("unix:"))
         else:
             host = self.address.removeprefix("http://").rstrip("/")
             name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-            port = upstream_port(self.address)
-            await self.loop.create_connection(lambda: cast("asyncio.Protocol", connection), name, port)
-        return connection
+            await self.loop.create_connection(lambda: protocol, name, upstream_port(self.address))
 
     def put_back(self, connection: AppConnection) -> None:
         """Keep for the next exchange."""
@@ -111,6 +135,11 @@ class Upstream:
         self.close()
         for connection in list(self._all):
             connection.abort()
+
+
+async def _refuse(failed: Callable[[BaseException], None]) -> None:
+    """In a turn of its own: a pipeline of refused requests must not be worked off one within the other."""
+    failed(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
 
 
 def _has_word(transport: asyncio.Transport) -> bool:

@@ -59,3 +59,9 @@ def test_a_gateway_with_few_files_says_so_and_serves_whom_it_has() -> None:
     assert turned_away > 400
     assert failed == 0
     assert said
+
+
+@pytest.mark.timeout(120)
+def test_a_gateway_with_few_files_and_busy_clients_refuses_in_plain_words_and_lives() -> None:
+    end = uvloop.run(slow.busy_files())
+    assert end.good, end

@@ -9,6 +9,8 @@ import pytest
 from edge_wire import OK, PATIENCE_S, Edge, Seen, Wire, edge, replies, site
 from ports import free_port
 
+from gateway.edge.files import Room
+
 H = b"Host: shop.example\r\n"
 GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
 POST = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 2\r\n\r\nhi"
@@ -509,7 +511,7 @@ async def test_connections_that_the_kernel_has_taken_are_not_reset_when_acceptin
 async def test_fewer_files_than_connections_is_said_at_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.edge.listener.room_for", lambda _asked: 2)
+    monkeypatch.setattr("gateway.edge.listener.room_for", lambda _asked: Room(2, 4))
     async with edge() as running:
         assert "limit of open files" in caplog.text
         first, _second = await running.connect(), await running.connect()

@@ -1,6 +1,7 @@
 """What may wait in memory: one budget, and the longest holder goes first."""
 
 import resource
+import sys
 
 import pytest
 from hypothesis import given
@@ -61,24 +62,24 @@ def test_the_sum_is_right_and_never_above_the_budget(steps: list[tuple[int, int]
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "asked", "room", "raised_to"),
+    ("soft", "hard", "asked", "room", "together", "raised_to"),
     [
-        (1024, 1024, 20000, 576, 1024),
-        (1024, 524288, 20000, 20000, 40256),
-        (1024, 20000, 20000, 14808, 20000),
-        (1024, resource.RLIM_INFINITY, 20000, 20000, 40256),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 20000, 20000, resource.RLIM_INFINITY),
-        (100, 100, 20000, 1, 100),
-        (65536, 524288, 500, 500, 65536),
+        (1024, 1024, 20000, 576, 768, 1024),
+        (1024, 524288, 20000, 20000, 40000, 40256),
+        (1024, 20000, 20000, 14808, 19744, 20000),
+        (1024, resource.RLIM_INFINITY, 20000, 20000, 40000, 40256),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 20000, 20000, sys.maxsize, resource.RLIM_INFINITY),
+        (100, 100, 20000, 1, 2, 100),
+        (65536, 524288, 500, 500, 65280, 65536),
     ],
 )
 def test_connections_fit_the_limit_of_open_files(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, asked: int, room: int, raised_to: int
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, asked: int, room: int, together: int, raised_to: int
 ) -> None:
     limit = [soft, hard]
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limit))
     monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limit.__setitem__(slice(None), pair))
-    assert files.room_for(asked) == room
+    assert files.room_for(asked) == files.Room(room, together)
     assert limit == [raised_to, hard]
 
 
@@ -88,4 +89,4 @@ def test_a_limit_that_cannot_be_raised_must_do(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert files.room_for(20000) == 576
+    assert files.room_for(20000) == files.Room(576, 768)
