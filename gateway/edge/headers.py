@@ -41,7 +41,7 @@ class Refused(Exception):
 Field = tuple[bytes, bytes]
 
 # Plain numbers: an enum's member costs a look-up per header field.
-_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE = range(8)
+_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE, _SPACED = range(9)
 
 _KINDS = {
     b"connection": _CONNECTION,
@@ -70,6 +70,8 @@ both spellings as one."""
 @lru_cache(maxsize=2048)
 def _kind(name: bytes) -> int:
     lower = name.lower()
+    if lower.endswith((b" ", b"\t")):
+        return _SPACED
     if b"_" in lower and lower.replace(b"_", b"-") in _PROTECTED:
         return _LOOKALIKE
     return _KINDS.get(lower, _KEEP)
@@ -112,6 +114,8 @@ def request_head(head: Head, client: Client, peer: str, *, chunked: bool, websoc
                 hop |= nominated(field[1])
         elif kind == _LOOKALIKE:
             raise Refused("a field imitates a protected one by underscores")
+        elif kind == _SPACED:
+            raise Refused("white space before a colon")
         elif kind >= _FOR:
             if client.trusted or kind not in forwarding:
                 forwarding[kind] = len(fields)
@@ -168,15 +172,20 @@ def _tell(fields: list[Field], at: dict[int, int], client: Client, peer: str) ->
 def response_head(
     status: int, reason: str, raw_headers: RawHeaders, extra: Iterable[Field] = (), *, upgrade: bool = False
 ) -> bytes:
-    """The head that the client is sent, ``extra`` fields last. ValueError if a field of the app would end its line early."""
+    """The head that the client is sent, ``extra`` fields last. ValueError if a field of the app would end its line early, or if
+    white space ends a name: we looked its fields up without, others might not (RFC 9112 §5.1)."""
     fields: list[Field] = []
     keep = fields.append
     hop: frozenset[bytes] = _BODILESS if status < 200 or status == 204 else _NOTHING
     for field in raw_headers:
         kind = _kind(field[0])
-        if kind == _CONNECTION:
+        if not kind:
+            keep(field)
+        elif kind == _CONNECTION:
             if field[1] not in _COMMON_CONNECTION:
                 hop |= frozenset(token.strip().lower() for token in field[1].split(b",")) - _PLAIN_CONNECTION - _PROTECTED
+        elif kind == _SPACED:
+            raise ValueError("white space before the colon of a response field")
         elif kind != _DROP:
             keep(field)
         elif upgrade and field[0].lower() == b"upgrade":

@@ -205,8 +205,8 @@ class Exchange:
         if self._head.version[1]:
             try:
                 self._client.send(headers.response_head(message.code, message.reason, message.raw_headers))
-            except ValueError:
-                self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+            except ValueError as error:
+                self._fail(Fault.APP_AWAY, str(error))
 
     def answered(self, message: ResponseMessage, body: bytes | memoryview, done: bool) -> None:
         """Choose the framing, add what may be added, send the head with what is there of the body."""
@@ -225,8 +225,8 @@ class Exchange:
             extra.append(headers.KEEP_ALIVE)
         try:
             block = headers.response_head(status, message.reason, message.raw_headers, extra)
-        except ValueError:
-            self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+        except ValueError as error:
+            self._fail(Fault.APP_AWAY, str(error))
             return
         self._began = True
         if self._answer_chunked:
@@ -288,8 +288,8 @@ class Exchange:
             return
         try:
             block = headers.response_head(101, message.reason, message.raw_headers, upgrade=True)
-        except ValueError:
-            self._fail(Fault.APP_AWAY, "a field of the answer contains a line break")
+        except ValueError as error:
+            self._fail(Fault.APP_AWAY, str(error))
             return
         self._over = True
         self._context.observe("proxy", 101, time.perf_counter() - self._started)

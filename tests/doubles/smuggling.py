@@ -1,6 +1,7 @@
-"""Requests that proxies and apps have been known to read in two ways.
+"""Requests and answers that proxies, apps and clients have been known to read in two ways.
 
 ``REFUSED``: answered 400, and the connection ends. ``READ``: passed on, with what must arrive: a list of (method, body).
+``GARBLED``: answers of an app that become a 502.
 """
 
 _H = b"Host: shop.example\r\n"
@@ -135,4 +136,24 @@ READ: dict[str, tuple[bytes, list[tuple[str, bytes]]]] = {
         b"POST /a HTTP/1.0\r\nConnection: keep-alive\r\n" + _H + b"Content-Length: 2\r\n\r\nok",
         [("POST", b"ok")],
     ),
+}
+
+GARBLED = {
+    "CL space before colon": b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
+    "CL spaces before colon": b"HTTP/1.1 200 OK\r\nContent-Length   : 5\r\n\r\nhello",
+    "CL tab before colon": b"HTTP/1.1 200 OK\r\nContent-Length\t: 5\r\n\r\nhello",
+    "CL twice, once with space": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length : 0\r\n\r\nhello",
+    "CL with space and TE": b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "CL with space in a 304": b"HTTP/1.1 304 Not Modified\r\nContent-Length : 5\r\n\r\n",
+    "CL with space in a 103": b"HTTP/1.1 103 Early Hints\r\nContent-Length : 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "TE space before colon": b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "TE with space and CL": b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\nhello",
+    "Connection space before colon": b"HTTP/1.1 200 OK\r\nConnection : x-hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n",
+    "Upgrade space before colon": b"HTTP/1.1 200 OK\r\nUpgrade : h2c\r\nContent-Length: 0\r\n\r\n",
+    "Cache-Control space before colon": b"HTTP/1.1 200 OK\r\nCache-Control : public\r\nContent-Length: 0\r\n\r\n",
+    "CL and TE": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "CL twice, other": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\nhello",
+    "CL list": b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
+    "CL signed": b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
+    "TE gzip, chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
 }

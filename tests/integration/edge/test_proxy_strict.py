@@ -2,7 +2,7 @@
 
 import pytest
 from edge_wire import OK, Seen, replies, site
-from smuggling import REFUSED
+from smuggling import GARBLED, REFUSED
 
 H = b"Host: shop.example\r\n"
 CHUNKED = H + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -26,6 +26,23 @@ async def test_ambiguous_requests_reach_no_app(request_bytes: bytes) -> None:
     async with site(replies(OK)) as (edge, origin):
         await edge.ask(request_bytes)
         assert origin.heads == []
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+@pytest.mark.parametrize("answer", GARBLED.values(), ids=GARBLED.keys())
+async def test_ambiguous_answers_become_a_502_and_nothing_of_them_leaves(answer: bytes, method: bytes) -> None:
+    async def play(seen: Seen) -> None:
+        await seen.head()
+        await seen.send(answer)
+        await seen.until_gone()
+
+    async with site(play) as (edge, _origin):
+        wire = await edge.connect()
+        await wire.send(method + b" / HTTP/1.1\r\n" + H + b"\r\n")
+        head = await wire.head()
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert head.lower().count(b"content-length") == 1
+        assert not any(word in head.lower() for word in (b" :", b"transfer-encoding", b"x-hop", b"cache-control : public"))
 
 
 async def test_a_bad_request_behind_a_good_one_does_not_spoil_it() -> None:

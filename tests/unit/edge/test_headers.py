@@ -86,6 +86,14 @@ def test_line_breaks_inside_an_answers_fields_never_leave(value: bytes) -> None:
         headers.response_head(200, value.decode(), ())
 
 
+@pytest.mark.parametrize("name", [b"Content-Length ", b"TRANSFER-ENCODING  ", b"Connection\t", b"X-Any "])
+def test_white_space_behind_a_name_never_leaves(name: bytes) -> None:
+    with pytest.raises(ValueError, match="white space"):
+        headers.response_head(200, "OK", ((name, b"5"),))
+    with pytest.raises(headers.Refused):
+        sent(head((name.decode(), "5")))
+
+
 def test_length_is_not_sent_where_there_is_no_body() -> None:
     raw = ((b"Content-Length", b"0"), (b"X", b"y"))
     assert b"Content-Length" not in headers.response_head(204, "No Content", raw)
