@@ -1,9 +1,11 @@
 """A websocket after its 101: bytes both ways, nothing understood (io).
 
 Law: each side's high-water mark pauses reading on the other; when one side ends, what it sent is flushed to the other, which is
-then closed as well.
+then closed as well. What a client that left has not got rid of waits for the app no longer than an upload may stand still, and in
+the listener's books.
 """
 
+import asyncio
 from typing import Protocol
 
 from gateway.edge.connection import AppConnection, ResponseMessage
@@ -29,13 +31,15 @@ class ClientEnd(Protocol):
 class Tunnel:
     """Couples a client's connection with one to the app."""
 
-    __slots__ = ("_app", "_client", "_context", "_since")
+    __slots__ = ("_app", "_client", "_context", "_last_call", "_since")
 
     def __init__(self, client: ClientEnd, app: AppConnection, context: Context) -> None:
         self._client = client
         self._app = app
         self._context = context
         self._since = context.now
+        self._last_call: asyncio.TimerHandle | None = None
+        """Once the client is gone and the app has yet to read: when that ends."""
         app.exchange = self
         context.tunnels += 1
 
@@ -46,8 +50,28 @@ class Tunnel:
 
     def client_gone(self) -> None:
         """The client's connection has ended."""
-        self._context.tunnels -= 1
-        self._app.close()
+        context, app = self._context, self._app
+        context.tunnels -= 1
+        waiting = app.waiting_bytes()
+        app.close()
+        if waiting:
+            app.exchange = self  # to learn of the end
+            self._last_call = context.loop.call_later(context.patience.stalled_s, self.give_up)
+            context.holdings.hold(self, waiting)
+
+    def give_up(self) -> None:
+        """The app does not read what the client left behind, or too much waits in memory."""
+        self._let_go()
+        self._app.abort()
+
+    def _let_go(self) -> bool:
+        """Whether the client was gone; what it left is in the books no more."""
+        call, self._last_call = self._last_call, None
+        if call is None:
+            return False
+        call.cancel()
+        self._context.holdings.hold(self, 0)
+        return True
 
     def pause(self) -> None:
         """The client does not read."""
@@ -75,7 +99,8 @@ class Tunnel:
 
     def lost(self, _error: BaseException | None) -> None:
         """The app's connection has ended."""
-        self._client.close()
+        if not self._let_go():
+            self._client.close()
 
     def upload_paused(self) -> None:
         """The app does not read."""

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from edge_wire import PATIENCE_S, Seen, site
+from edge_wire import PATIENCE_S, Edge, Seen, site
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -136,6 +136,78 @@ async def test_a_reader_that_stops_stops_the_app() -> None:
             await asyncio.sleep(0.2)
         assert sent < 32 << 20
         wire.close()
+
+
+class Stopped:
+    """An app that goes on reading only when told."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.read = 0
+
+    async def __call__(self, seen: Seen) -> None:
+        await seen.head()
+        seen.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await seen.send(SWITCHED)
+        await self.go.wait()
+        seen.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while data := await seen.reader.read(1 << 20):
+            self.read += len(data)
+
+
+MUCH = 32 << 20
+"""More than the kernel's buffers take."""
+
+
+async def _left_behind(edge: Edge) -> None:
+    """A client writes more than the app takes; then its end of the tunnel is gone, as after ``upstream_timeouts.idle``."""
+    wire = await edge.connect()
+    await wire.send(UPGRADE)
+    await wire.head()
+    wire.writer.write(bytes(MUCH))
+    await edge.settled(lambda: edge.listener.counts()["waiting_bytes"] > 0)
+    for line in list(edge.listener._context.connections):  # type: ignore[union-attr]
+        line.close()  # type: ignore[attr-defined]
+    await edge.settled(lambda: edge.listener.counts()["tunnels"] == 0)
+
+
+async def test_an_app_that_does_not_read_is_not_waited_for_when_the_client_has_left() -> None:
+    app = Stopped()
+    async with site(app, limits={"body_progress": 0.3}) as (edge, _origin):
+        await _left_behind(edge)
+        await edge.settled(lambda: edge.listener.counts()["upstream_connections"] == 0)
+        assert edge.listener.counts()["waiting_bytes"] == 0
+        app.go.set()
+
+
+async def test_what_a_client_left_behind_stays_in_the_books_and_goes_first() -> None:
+    app = Stopped()
+    async with site(app, limits={"max_waiting_bytes": 1 << 20}) as (edge, _origin):
+        await _left_behind(edge)
+        assert 0 < edge.listener.counts()["waiting_bytes"] <= 1 << 20
+        assert edge.listener.counts()["upstream_connections"] == 1
+        crowd = [await edge.connect() for _ in range(8)]
+        for wire in crowd:
+            await wire.send(b"POST /gw/e HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + bytes(300_000))
+        await edge.settled(lambda: edge.listener.counts()["upstream_connections"] == 0)
+        app.go.set()
+
+
+async def test_an_app_that_reads_on_gets_all_that_a_client_left_behind() -> None:
+    app = Stopped()
+    async with site(app) as (edge, origin):
+        wire = await edge.connect()
+        await wire.send(UPGRADE)
+        await wire.head()
+        sent = asyncio.create_task(wire.send(bytes(MUCH)))
+        await edge.settled(lambda: edge.listener.counts()["waiting_bytes"] > 0)
+        app.go.set()
+        await asyncio.wait_for(sent, PATIENCE_S)
+        wire.end()
+        await asyncio.wait_for(origin.connections[0].gone.wait(), PATIENCE_S)
+        assert app.read == MUCH
+        await edge.settled(lambda: edge.listener.counts()["upstream_connections"] == 0)
+        assert edge.listener.counts()["waiting_bytes"] == 0
 
 
 async def test_a_client_that_ended_its_side_before_the_101_holds_no_tunnel() -> None:
