@@ -4,6 +4,7 @@ Law: what is wrong here makes the gateway refuse to start, so every rule that ca
 """
 
 import re
+from ipaddress import IPv6Address
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -13,6 +14,7 @@ from gateway.settings import Bytes, Duration, Settings
 
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>\d{1,5})")
 _UPSTREAM = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?/?|unix:/.+")
+_HOST = re.compile(r"(?=.{1,253}\.?$)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -24,7 +26,19 @@ def parse_listen(text: str) -> tuple[str, int]:
     match = _HOST_PORT.fullmatch(text)
     if not match or int(match["port"]) > 65535:
         raise ValueError("expected host:port such as 0.0.0.0:8080 or [::]:8080")
+    _check_host(match["six"] or match["host"])
     return match["six"] or match["host"] or "", int(match["port"])
+
+
+def _check_host(host: str) -> None:
+    """ValueError if ``host`` can be no name and no address: nothing could ever look it up. Empty is for the caller to judge."""
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise ValueError("the brackets hold no IPv6 address") from None
+    elif host and not _HOST.fullmatch(host):
+        raise ValueError("the host name has an empty part between dots, or one of more than 63 characters")
 
 
 def _listen(text: str) -> str:
@@ -37,7 +51,15 @@ def _upstream(text: str | None) -> str | None:
         return None
     if not _UPSTREAM.fullmatch(text) or (text.startswith("http:") and not 0 < upstream_port(text) <= 65535):
         raise ValueError("expected http://host:port (no path; TLS ends before the gateway) or unix:/path/to/socket")
+    if text.startswith("http:"):
+        _check_host(upstream_host(text))
     return text
+
+
+def upstream_host(text: str) -> str:
+    """The host of an ``http://`` upstream, an IPv6 address without its brackets."""
+    host = text.removeprefix("http://").rstrip("/")
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def upstream_port(text: str) -> int:

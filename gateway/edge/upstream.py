@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.edge.connection import AppConnection
-from gateway.edge.settings import LimitSettings, UpstreamTimeouts, upstream_port
+from gateway.edge.settings import LimitSettings, UpstreamTimeouts, upstream_host, upstream_port
 from gateway.telemetry.tasks import spawn
 
 IDLE_S = 1.5
@@ -88,7 +88,7 @@ class Upstream:
         try:
             async with asyncio.timeout(self.timeouts.connect or None):
                 await self._open(connection)
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - a name that cannot be looked up is a UnicodeError; whatever it is, the visitor is answered
             self._all.discard(connection)
             failed(error)
             return
@@ -99,9 +99,8 @@ class Upstream:
         if self.address.startswith("unix:"):
             await self.loop.create_unix_connection(lambda: protocol, self.address.removeprefix("unix:"))
         else:
-            host = self.address.removeprefix("http://").rstrip("/")
-            name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-            await self.loop.create_connection(lambda: protocol, name, upstream_port(self.address))
+            host, port = upstream_host(self.address), upstream_port(self.address)
+            await self.loop.create_connection(lambda: protocol, host, port)
 
     def put_back(self, connection: AppConnection) -> None:
         """Keep for the next exchange."""

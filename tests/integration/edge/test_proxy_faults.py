@@ -29,6 +29,18 @@ async def test_nobody_listens() -> None:
         assert (await wire.answer())[1] == b"/gw/x:0"
 
 
+@pytest.mark.parametrize("address", ["http://a..b:80", "http://[::1::]:80", "unix:/\0"])
+async def test_an_app_whose_name_nobody_can_look_up_is_a_502(address: str) -> None:
+    """The settings refuse such names; whatever else cannot be opened must not leave visitors without a word either."""
+    async with edge("http://127.0.0.1:1") as running:
+        running.listener._context.upstream.address = address  # type: ignore[union-attr]
+        wire = await running.connect()
+        for request in (GET, POST):
+            await wire.send(request)
+            assert (await wire.answer())[0].startswith(b"HTTP/1.1 502 ")
+        assert running.listener.counts()["upstream_connections"] == 0
+
+
 async def test_the_operators_error_page(tmp_path) -> None:  # type: ignore[no-untyped-def]
     page = tmp_path / "sorry.html"
     page.write_bytes(b"<h1>Sorry</h1>")

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from gateway.edge import line
 from gateway.edge.limits import Overdue, Patience, Phase
-from gateway.edge.settings import EdgeSettings, LimitSettings, parse_listen, upstream_port
+from gateway.edge.settings import EdgeSettings, LimitSettings, parse_listen, upstream_host, upstream_port
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,15 @@ def test_defaults() -> None:
         ("upstream", "http://a/path"),
         ("upstream", "http://a:99999"),
         ("upstream", "unix:relative"),
+        ("upstream", "http://a..b:80"),
+        ("upstream", "http://.a"),
+        ("upstream", "http://."),
+        ("upstream", "http://a..:80"),
+        ("upstream", "http://" + "a" * 64 + ".example"),
+        ("upstream", "http://" + "abcdefg." * 32 + "example"),
+        ("upstream", "http://[::1::]:80"),
+        ("listen", "a..b:80"),
+        ("listen", "[:::]:80"),
         ("prefix", "/"),
         ("prefix", "gw"),
         ("prefix", "/gw/"),
@@ -79,6 +88,9 @@ def test_refused(field: str, value: Any) -> None:
         ("listen", ":0"),
         ("upstream", "http://app:3000"),
         ("upstream", "http://[::1]:3000/"),
+        ("upstream", "http://the_app.example.:80"),
+        ("upstream", "http://" + "a" * 63 + ".example"),
+        ("upstream", "http://127.0.0.1"),
         ("upstream", "unix:/run/app.sock"),
         ("prefix", "/a/b-c_d.e~1"),
         (
@@ -93,11 +105,23 @@ def test_accepted(field: str, value: Any) -> None:
     EdgeSettings.model_validate({field: value})
 
 
+@pytest.mark.parametrize("host", ["a", "a_b", "a.", "a" * 63, "a..b", ".a", "a" * 64, ".".join(["abcdefgh"] * 28), "1.2.3.4"])
+def test_what_is_accepted_as_a_host_can_be_looked_up(host: str) -> None:
+    try:
+        EdgeSettings.model_validate({"upstream": f"http://{host}:80"})
+    except ValidationError:
+        with pytest.raises(UnicodeError):
+            host.encode("idna")
+    else:
+        assert upstream_host(f"http://{host}:80").encode("idna") == host.encode()
+
+
 def test_addresses() -> None:
     assert parse_listen("[::]:80") == ("::", 80)
     assert parse_listen(":80") == ("", 80)
     assert upstream_port("http://a") == 80
     assert upstream_port("http://[::1]:3000/") == 3000
+    assert [upstream_host(text) for text in ("http://a", "http://a:1/", "http://[::1]:3000/")] == ["a", "a", "::1"]
 
 
 def test_the_lines_numbers_are_the_phases() -> None:
