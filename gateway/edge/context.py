@@ -61,6 +61,7 @@ class Context:
 
     __slots__ = (
         "_complained",
+        "address_header",
         "addresses",
         "cohorts",
         "collector",
@@ -104,6 +105,8 @@ class Context:
         self.observe: Callable[[str, int, float], None] = metrics.observe_http
         self.upstream = upstream
         self.addresses = Addresses(settings.client_ip.trusted_proxies, settings.client_ip.header, settings.client_ip.trusted_hops)
+        self.address_header = settings.client_ip.header.lower().encode()
+        """As :func:`gateway.edge.headers.request_head` wants it."""
         self.loop = loop
         self.now = loop.time()
         self.date = b""

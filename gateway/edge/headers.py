@@ -41,7 +41,7 @@ class Refused(Exception):
 Field = tuple[bytes, bytes]
 
 # Plain numbers: an enum's member costs a look-up per header field.
-_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE, _SPACED = range(9)
+_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE, _SPACED, _UNDERSCORED = range(10)
 
 _KINDS = {
     b"connection": _CONNECTION,
@@ -64,7 +64,7 @@ _PROTECTED = frozenset(_KINDS) - {b"connection", b"keep-alive", b"te", b"trailer
     b"cookie",
 }
 """Fields that nobody may have removed by naming them in Connection, or imitate by ``_`` for ``-``: apps that follow CGI read
-both spellings as one."""
+both spellings as one. So is the field that ``edge.client_ip.header`` names, which a call is told."""
 
 
 @lru_cache(maxsize=2048)
@@ -72,9 +72,13 @@ def _kind(name: bytes) -> int:
     lower = name.lower()
     if lower.endswith((b" ", b"\t")):
         return _SPACED
-    if b"_" in lower and lower.replace(b"_", b"-") in _PROTECTED:
-        return _LOOKALIKE
+    if b"_" in lower:
+        return _LOOKALIKE if _hyphened(lower) in _PROTECTED else _UNDERSCORED
     return _KINDS.get(lower, _KEEP)
+
+
+def _hyphened(name: bytes) -> bytes:
+    return name.lower().replace(b"_", b"-")
 
 
 def split_target(target: str, host: str) -> tuple[str, str]:
@@ -90,17 +94,21 @@ def split_target(target: str, host: str) -> tuple[str, str]:
     return path, query
 
 
-def nominated(value: bytes) -> frozenset[bytes]:
-    """Fields that a Connection field declares to be for this hop only. Refused if one of them is not its to remove."""
+def nominated(value: bytes, protected: bytes = b"") -> frozenset[bytes]:
+    """Fields that a Connection field declares to be for this hop only. Refused if one of them is not its to remove: those of the
+    table, and ``protected``, in lower case."""
     tokens = frozenset(token.strip().lower() for token in value.split(b","))
     names = tokens - _PLAIN_CONNECTION
-    if names & _PROTECTED:
+    if names & _PROTECTED or protected in names:
         raise Refused("Connection names a field that must reach the app")
     return names
 
 
-def request_head(head: Head, client: Client, peer: str, *, chunked: bool, websocket: bool) -> bytes:
-    """The head that the app is sent. ``peer``: address of the connection's other end, '' for a unix socket. May raise Refused."""
+def request_head(
+    head: Head, client: Client, peer: str, *, chunked: bool, websocket: bool, address_header: bytes = b"x-forwarded-for"
+) -> bytes:
+    """The head that the app is sent. ``peer``: address of the connection's other end, '' for a unix socket; ``address_header``:
+    where trusted proxies write the client's address, in lower case. May raise Refused."""
     fields: list[Field] = []
     keep = fields.append
     hop: frozenset[bytes] = _NOTHING
@@ -111,7 +119,11 @@ def request_head(head: Head, client: Client, peer: str, *, chunked: bool, websoc
             keep(field)
         elif kind == _CONNECTION:
             if field[1] not in _COMMON_CONNECTION:
-                hop |= nominated(field[1])
+                hop |= nominated(field[1], address_header)
+        elif kind == _UNDERSCORED:
+            if _hyphened(field[0]) == address_header:
+                raise Refused("a field imitates the client's address by underscores")
+            keep(field)
         elif kind == _LOOKALIKE:
             raise Refused("a field imitates a protected one by underscores")
         elif kind == _SPACED:

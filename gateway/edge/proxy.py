@@ -106,7 +106,14 @@ class Exchange:
 
     def start(self, peer: str, body: bytes, *, complete: bool) -> None:
         """Send the head and what has arrived of the body. May raise headers.Refused before anything is sent."""
-        first = headers.request_head(self._head, self._who, peer, chunked=self._chunked, websocket=self._websocket)
+        first = headers.request_head(
+            self._head,
+            self._who,
+            peer,
+            chunked=self._chunked,
+            websocket=self._websocket,
+            address_header=self._context.address_header,
+        )
         self._complete = complete
         if body:
             first += _chunk(body) if self._chunked else body

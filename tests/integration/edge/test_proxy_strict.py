@@ -85,3 +85,13 @@ async def test_heads_of_64_kib_and_250_fields_pass_both_ways() -> None:
         await wire.send(b"GET / HTTP/1.1\r\n" + H + fields + b"\r\n")
         assert fields in await wire.head()
         assert fields in origin.heads[0]
+
+
+@pytest.mark.parametrize("fields", [b"Connection: close, cf-connecting-ip\r\n", b"CF_Connecting_IP: 6.6.6.6\r\n"])
+async def test_the_configured_address_header_can_neither_be_removed_nor_imitated(fields: bytes) -> None:
+    request = b"GET / HTTP/1.1\r\n" + H + b"CF-Connecting-IP: 203.0.113.9\r\n%b\r\n"
+    async with site(replies(OK), client_ip={"header": "CF-Connecting-IP"}) as (edge, origin):
+        assert (await edge.ask(request % fields)).startswith(b"HTTP/1.1 400 ")
+        assert origin.heads == []
+        await edge.ask(request % b"Connection: close\r\n")
+        assert b"\r\nCF-Connecting-IP: 203.0.113.9\r\n" in origin.heads[0]

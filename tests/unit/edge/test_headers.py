@@ -1,5 +1,7 @@
 """Header fields on their way through: the pure rules."""
 
+from typing import Any
+
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -20,7 +22,7 @@ def head(*pairs: tuple[str, str], method: str = "GET", version: tuple[int, int] 
     return Head(method, b"/x", "/x", "", fields(*pairs), raw, version)
 
 
-def sent(request: Head, client: Client = TRUSTED, peer: str = "10.0.0.1", **options: bool) -> list[bytes]:
+def sent(request: Head, client: Client = TRUSTED, peer: str = "10.0.0.1", **options: Any) -> list[bytes]:
     block = headers.request_head(request, client, peer, **{"chunked": False, "websocket": False} | options)
     assert block.endswith(b"\r\n\r\n")
     return block[:-4].split(b"\r\n")
@@ -65,6 +67,22 @@ def test_nominated_fields_go_protected_ones_refuse() -> None:
 def test_underscores_do_not_stand_in_for_hyphens(name: str) -> None:
     with pytest.raises(headers.Refused):
         sent(head((name, "1")))
+
+
+@pytest.mark.parametrize("header", ["cf-connecting-ip", "x-real-ip"])
+def test_the_header_that_carries_the_clients_address_is_protected_where_it_is_configured(header: str) -> None:
+    """And nowhere else: elsewhere it is a field like any other."""
+    own = {"address_header": header.encode()}
+    for other in ({}, {"address_header": b"true-client-ip"}, {}):
+        for request in (
+            head((header, "203.0.114.7"), ("Connection", f"close, {header.upper()}")),
+            head((header, "203.0.114.7"), (header.replace("-", "_").title(), "6.6.6.6")),
+            head((header, "203.0.114.7"), (header.replace("-", "_", 1), "6.6.6.6")),
+        ):
+            sent(request, **other)
+            with pytest.raises(headers.Refused):
+                sent(request, **own)
+        assert sent(head((header, "203.0.114.7"), ("Connection", "close, x-hop")), **own)[1] == f"{header}: 203.0.114.7".encode()
 
 
 def test_harmless_underscores_pass() -> None:
