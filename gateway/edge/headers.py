@@ -27,6 +27,7 @@ KEEP_ALIVE = (b"Connection", b"keep-alive")
 PRIVATE = (b"Cache-Control", b"private")
 _UPGRADE_FIELD = (b"Connection", b"Upgrade")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HOST = istr("Host")
 _CACHE_CONTROL = istr("Cache-Control")
 _SHARED_CACHING = tuple(map(istr, ("Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
 _PRIVATE = frozenset({"private", "no-store"})
@@ -144,7 +145,7 @@ def request_head(
     if chunked:
         fields.append(CHUNKED)
     # HTTP/1.0 clients become 1.1, so that the app may stream, unless they name no host, which 1.1 demands
-    minor = 1 if head.version[1] or client.host else 0
+    minor = 1 if head.version[1] or head.headers.get(_HOST) else 0
     first = b"%b %b HTTP/1.%d" % (head.method.encode(), head.target, minor)
     return b"\r\n".join((first, *map(b": ".join, fields), b"\r\n"))
 

@@ -95,3 +95,12 @@ async def test_the_configured_address_header_can_neither_be_removed_nor_imitated
         assert origin.heads == []
         await edge.ask(request % b"Connection: close\r\n")
         assert b"\r\nCF-Connecting-IP: 203.0.113.9\r\n" in origin.heads[0]
+
+
+async def test_a_request_without_a_host_field_never_reaches_the_app_as_http_1_1() -> None:
+    """A trusted proxy's X-Forwarded-Host does not stand in for it."""
+    async with site(replies(OK)) as (edge, origin):
+        await edge.ask(b"GET /a HTTP/1.0\r\nX-Forwarded-Host: shop.example\r\n\r\n")
+        assert origin.heads[0].startswith(b"GET /a HTTP/1.0\r\n")
+        await edge.ask(b"GET /a HTTP/1.0\r\n" + H + b"\r\n")
+        assert origin.heads[1].startswith(b"GET /a HTTP/1.1\r\n")

@@ -85,6 +85,20 @@ def test_the_header_that_carries_the_clients_address_is_protected_where_it_is_co
         assert sent(head((header, "203.0.114.7"), ("Connection", "close, x-hop")), **own)[1] == f"{header}: 203.0.114.7".encode()
 
 
+@pytest.mark.parametrize(
+    ("pairs", "version"),
+    [
+        ([], b"1.0"),
+        ([("X-Forwarded-Host", "other.example")], b"1.0"),
+        ([("Host", "")], b"1.0"),
+        ([("Host", "shop.example")], b"1.1"),
+    ],
+)
+def test_only_a_request_with_a_host_field_becomes_http_1_1(pairs: list[tuple[str, str]], version: bytes) -> None:
+    """The client's host may be known from elsewhere; the app judges by the field."""
+    assert sent(head(*pairs, version=(1, 0)), TRUSTED)[0] == b"GET /x HTTP/" + version
+
+
 def test_harmless_underscores_pass() -> None:
     assert b"my_field: 1" in sent(head(("my_field", "1")))
 
