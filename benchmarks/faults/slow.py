@@ -6,12 +6,13 @@ stay within 512 MiB, and every slow client must be closed when its patience has 
 is crowded, by clients that say nothing and by such as wait for an app that does not answer: it says so, serves whom it has, refuses
 the rest in plain words and stays alive. The crowd, the app and the others are processes of their own, so that no one's lateness
 is taken for the gateway's; but they share a core, and the app has the crowd's large answers to write. What that costs is told by as many
-pages that are asked of the app straight: where those become slower as well, the others may by the same factor.
+pages that are asked of the app straight: a word beside the figure, which is judged by the doubling alone.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import os
 import resource
 import socket
@@ -38,6 +39,8 @@ _SLACK_S = 4.0
 """Over the limit: one sweep, and this process's own lateness with ten thousand clients in its loop."""
 _H = b"Host: shop.example\r\n"
 _LIMIT_MIB = 512
+_MOST_GROWN = 2.0
+"""By what factor the others' p99 may grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +190,24 @@ class Report:
     """The gateway's own counts at the end."""
 
     @property
-    def allowed(self) -> float:
-        """By what factor the others' p99 may grow."""
-        before = self.straight_before.percentile_ms(0.99)
-        return 2 * max(1.0, self.straight_during.percentile_ms(0.99) / before if before else 1.0)
+    def good(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.late and not self.during.failed and self.grown <= _MOST_GROWN and self.peak_mib <= _LIMIT_MIB
+
+    @property
+    def grown(self) -> float:
+        """By what factor the others' p99 has grown, against the undisturbed one."""
+        return _factor(self.before, self.during)
+
+    @property
+    def straight_grown(self) -> float:
+        """The same for the pages asked of the app straight."""
+        return _factor(self.straight_before, self.straight_during)
+
+
+def _factor(before: Seen, during: Seen) -> float:
+    undisturbed = before.percentile_ms(0.99)
+    return during.percentile_ms(0.99) / undisturbed if undisturbed else math.inf
 
 
 def page(_number: int) -> bytes:
@@ -403,7 +420,11 @@ def main() -> None:
         f"straight to the app: p99 {report.straight_before.percentile_ms(0.99):.2f} ms before, {report.straight_during.percentile_ms(0.99):.2f} ms during; "
         "by four seconds:",
         *_windows(report.straight_during, args.rate),
-        f"ms; so the others' may grow {report.allowed:.1f}-fold",
+        "ms",
+    )
+    print(
+        f"others' p99 grew {report.grown:.2f}-fold, at most {_MOST_GROWN:.1f} is promised: {'kept' if report.grown <= _MOST_GROWN else 'MISSED'}; "
+        f"straight to the app it grew {report.straight_grown:.2f}-fold"
     )
     turned_away, failed, said = uvloop.run(few_files())
     print(
@@ -414,8 +435,7 @@ def main() -> None:
         f"with 1280 files and 760 clients that need two each: answers {dict(busy.answers)}, /livez answers: {busy.alive}, the script: {busy.ours}, "
         f"the log names descriptors: {busy.said}, something could not be done: {busy.cannot}"
     )
-    good = not report.late and not report.during.failed and during <= report.allowed * before and report.peak_mib <= _LIMIT_MIB
-    sys.exit(0 if good and turned_away and not failed and said and busy.good else 1)
+    sys.exit(0 if report.good and turned_away and not failed and said and busy.good else 1)
 
 
 if __name__ == "__main__":

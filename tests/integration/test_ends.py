@@ -1,6 +1,7 @@
 """Short forms of the long runs in benchmarks/faults: ends of gateways, of apps and of clients, and clients that take their time."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 import uvloop
@@ -51,6 +52,17 @@ def test_slow_clients_are_closed_in_time_and_cost_the_others_nothing(monkeypatch
     assert not crowd.open
     assert {name: len(lasted) for name, lasted in crowd.lasted_s.items()} == {kind.name: 20 for kind in kinds}
     assert others.failed == []
+
+
+def test_the_others_are_judged_by_their_undisturbed_p99_whatever_the_app_itself_did() -> None:
+    def report(before_s: float, during_s: float, straight_s: float) -> slow.Report:
+        seen = [slow.Seen(latencies_s=[each] * 100) for each in (before_s, during_s, before_s, straight_s)]
+        return slow.Report({}, 0, *seen, peak_mib=100, late=Counter(), left={})
+
+    assert report(0.001, 0.002, 0.001).good
+    assert not report(0.001, 0.0023, 0.0017).good
+    assert report(0.001, 0.0023, 0.0017).straight_grown == pytest.approx(1.7)
+    assert not report(0.0, 0.001, 0.001).good
 
 
 @pytest.mark.timeout(120)
