@@ -10,10 +10,11 @@ import gzip
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
@@ -24,6 +25,8 @@ from benchmarks.stack import free_port
 
 _PATIENCE_S = 40.0
 _TIMEOUT_S = 1.0
+_TURNS = 5
+"""Of the loop, until whoever was accepted last is being answered."""
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
 _OK = b'{"code":0,"message":"OK","request_id":"0","data":{}}'
 _MIB = 1 << 20
@@ -118,25 +121,51 @@ class Peer:
     answered_bytes: int = 0
     followed: int = 0
     """Requests that came where a redirect pointed to."""
+    servers: list[asyncio.Server] = field(default_factory=list)
+    open: dict[asyncio.Task[Any], asyncio.StreamWriter] = field(default_factory=dict)
+    """Who answers on which connection."""
 
-    async def serve(self) -> list[asyncio.Server]:
+    async def serve(self) -> None:
         """Listen."""
-        return [
-            await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=16 * _MIB),
-            await asyncio.start_server(self._strayed, "127.0.0.1", self.elsewhere),
-        ]
+        self.servers.append(await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=16 * _MIB))
+        self.servers.append(await asyncio.start_server(self._strayed, "127.0.0.1", self.elsewhere))
+
+    async def end(self) -> None:
+        """Stop listening and end every connection, also where an answer is still being made: a loop that ends would leave them open."""
+        for server in self.servers:
+            server.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        while self.open:
+            answering, writer = self.open.popitem()
+            answering.cancel()
+            writer.transport.abort()
+            await asyncio.gather(answering, return_exceptions=True)
+            with suppress(OSError):
+                await writer.wait_closed()
 
     def take(self, body: bytes) -> None:
         """Process a batch."""
         for item in orjson.loads(body)["data"]:
             self.arrived[item["event_id"]] = self.arrived.get(item["event_id"], 0) + 1
 
+    @contextmanager
+    def _answering(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self.open[task] = writer
+        try:
+            yield
+        finally:
+            writer.close()
+            self.open.pop(task, None)
+
     async def _strayed(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.followed += 1
-        writer.close()
+        with self._answering(writer):
+            self.followed += 1
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with self._answering(writer), suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
@@ -149,7 +178,6 @@ class Peer:
                 self.take(body)
                 writer.write(_answer("200 OK", _OK))
                 await writer.drain()
-        writer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +191,7 @@ class Found:
 async def run(folder: Path, name: str, events: int, times: int) -> Found:
     """One row: ``times`` bad answers to the requests that carry ``events`` events."""
     peer = Peer(free_port(), ROWS[name], times)
-    servers = await peer.serve()
+    await peer.serve()
     life = Life(folder, peer.port, delivery=f"timeout: {_TIMEOUT_S}s, suspend_probe: 1s, in_flight: 2")
     try:
         await life.start()
@@ -187,8 +215,7 @@ async def run(folder: Path, name: str, events: int, times: int) -> Found:
         seconds = time.monotonic() - begin
     finally:
         await life.kill()
-        for server in servers:
-            server.close()
+        await peer.end()
     repeated = sum(n > 1 for n in peer.arrived.values())
     words = f"{len(peer.arrived)} arrived after {seconds:.1f} s and {peer.requests} requests, {repeated} twice, memory +{most - before:.0f} MiB"
     faults = {
