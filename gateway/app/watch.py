@@ -37,6 +37,7 @@ class Watch:
         self._lanes = lanes
         self._file = HistoryFile(folder / FILE)
         self._since: dict[str, float] = {}
+        self._began = time.monotonic()
         self._keeping: asyncio.Task[None] | None = None
         self.history = History(time.time, self._read)
         labels = ("alert", "integration", "severity")
@@ -103,6 +104,7 @@ class Watch:
                 spool_writable=self._gauges.available(),
                 test_codes=[each.id for each in integrations if each.test_code],
                 names={each.id: each.settings.name for each in integrations},
+                listened_s=time.monotonic() - self._began,
             )
         )
         now = time.time()

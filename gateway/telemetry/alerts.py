@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from gateway.outcome import Reason
 from gateway.telemetry.history import DAY_S, Key
 
 SUCCESS_FLOOR = 0.95
@@ -16,6 +17,7 @@ FILTERED_CEILING = 0.5
 SPOOL_CEILING = 0.8
 QUIET_S = 900.0
 RATES_S = 3600.0
+_CONSENT = frozenset({Reason.CONSENT_MISSING.value, Reason.CONSENT_DENIED.value, Reason.GPC.value})
 _ENOUGH = 20
 """Events a rate is judged by."""
 _EXPECTED = 100
@@ -57,6 +59,8 @@ class Situation:
     """Integrations with one set."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Integration → what people call it."""
+    listened_s: float = QUIET_S
+    """How long this process has been there to be sent anything."""
 
 
 def alerts(now: Situation) -> list[Alert]:
@@ -104,17 +108,17 @@ def _fates(now: Situation) -> Iterable[Alert]:
 
 
 def _filtered(now: Situation) -> Iterable[Alert]:
-    reasons = {reason: n for (kind, reason), n in now.hour.items() if kind == "filtered"}
+    # Of those that consent was asked for: crawlers and names that nobody maps say nothing about the banner.
+    reasons = {reason: n for (kind, reason), n in now.hour.items() if kind == "filtered" and reason in _CONSENT}
     filtered, accepted = sum(reasons.values()), total(now.hour, "accepted")
     if filtered + accepted < _ENOUGH or filtered / (filtered + accepted) <= FILTERED_CEILING:
         return
-    first = max(reasons, key=lambda reason: reasons[reason])
     cure = {
         "consent_missing": "Most carry no consent signal: connect the consent banner (OneTrust, Cookiebot, a cookie of your own), or send the decision with the event.",
-        "bot": "Most come from crawlers and scripts; a load test or a monitor looks like this.",
-        "unmapped": "Most have names that no mapping knows: give them one, or set default_action.",
-    }.get(first, "See the reasons under Live events; a consent banner that is not read looks like this.")
-    title = f"{filtered / (filtered + accepted):.0%} of the last hour's events were left out by rules"
+        "consent_denied": "Most visitors denied what the integration needs. See Live events; a banner whose categories are not those of the integration looks like this.",
+        "gpc": "Most browsers send Global Privacy Control, which denies marketing and advertising. Nothing, if your visitors are like that.",
+    }[max(reasons, key=lambda reason: reasons[reason])]
+    title = f"{filtered / (filtered + accepted):.0%} of the last hour's events were left out for want of consent"
     yield Alert("filtered", "warning", title, cure, "/live?outcome=filtered")
 
 
@@ -132,7 +136,7 @@ def _test_codes(now: Situation) -> Iterable[Alert]:
 
 
 def _silence(now: Situation) -> Iterable[Alert]:
-    if now.lately["received", ""]:
+    if now.lately["received", ""] or now.listened_s < QUIET_S:
         return
     day = now.day["received", ""]
     if not day:

@@ -106,7 +106,7 @@ async def test_a_busy_second_is_shown_as_a_sample(managed: Managed) -> None:
 
 async def test_the_overview_adds_up_and_names_what_is_wrong(managed: Managed) -> None:
     before = await managed.get("overview?window=15m")
-    assert [alert["id"] for alert in before["alerts"]] == ["no_traffic"]
+    assert before["alerts"] == [], "it has only just begun to listen"
     await managed.around.faults(code=40105)
     await managed.around.post(purchase("order-1", traits={"email": "alice@example.com"}))
     await managed.around.post(purchase("order-2", context={}))

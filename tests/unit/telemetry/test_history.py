@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.telemetry import history
-from gateway.telemetry.alerts import Situation, alerts
+from gateway.telemetry.alerts import QUIET_S, Situation, alerts
 from gateway.telemetry.history import DAY_S, MINUTES, History, Key, Minute, Reading, quantile
 from gateway.telemetry.history_file import HistoryFile
 from gateway.telemetry.metrics import LAG_BUCKETS_S, Metrics
@@ -160,6 +160,17 @@ def situation(**more: Any) -> Situation:
         ({"lately": Counter(), "day": Counter()}, ["no_traffic"]),
         ({"lately": Counter(), "day": Counter({RECEIVED: 10_000})}, ["no_traffic"]),
         ({"lately": Counter(), "day": Counter({RECEIVED: 900})}, []),
+        ({"lately": Counter(), "day": Counter(), "listened_s": QUIET_S - 1}, []),
+        ({"lately": Counter(), "day": Counter({RECEIVED: 10_000}), "listened_s": QUIET_S - 1}, []),
+        (
+            {
+                "hour": Counter(
+                    {("filtered", "bot"): 900, ("filtered", "unmapped"): 90, ("filtered", "gpc"): 9, ("accepted", ""): 91}
+                )
+            },
+            [],
+        ),
+        ({"hour": Counter({("filtered", "bot"): 900, ("filtered", "consent_denied"): 60, ("accepted", ""): 40})}, ["filtered"]),
     ],
 )
 def test_what_is_wrong_is_named_with_a_cure(more: dict[str, Any], named: list[str]) -> None:
