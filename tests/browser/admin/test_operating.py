@@ -128,6 +128,13 @@ async def test_a_login_link_leaves_no_token_in_the_address(browser: Browser, sta
     assert VIEWER not in page.url
     await page.goto(f"{stack.admin}/login?next=https://elsewhere.example/#token={VIEWER}")
     await page.wait_for_url(f"{stack.admin}/")
+    await page.goto(f"{stack.admin}/login")
+    await page.evaluate("globalThis.same = true")
+    await page.goto(f"{stack.admin}/login#token=none-of-ours")
+    await expect(page.get_by_text("No token of the configuration is like this one.")).to_be_visible()
+    assert await page.evaluate("[location.href, globalThis.same]") == [f"{stack.admin}/login", True]
+    await page.goto(f"{stack.admin}/login#token={VIEWER}")
+    await page.wait_for_url(f"{stack.admin}/")
     await context.close()
 
 

@@ -33,8 +33,12 @@ $('login').addEventListener('submit', (event) => {
     $('token').focus();
   }
 });
-const linked = new URLSearchParams(location.hash.slice(1)).get('token');
-if (linked) {
+const linked = () => {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (!token) return;
   history.replaceState(null, '', location.pathname + location.search);
-  sign(linked);
-}
+  sign(token);
+};
+// a link that is opened where this page is open already changes the fragment and loads nothing
+addEventListener('hashchange', linked);
+linked();
