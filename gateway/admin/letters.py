@@ -83,6 +83,7 @@ def row(letter: DeadLetter, preview: Preview | None) -> dict[str, Any]:
         "event": (preview.payload or {}).get("event", "") if preview else "",
         "event_id": event.get("event_id", ""),
         "pipeline": event.get("pipeline", ""),
+        "at": letter.accepted_at,
         "accepted_at": letter.accepted_at,
         "died_at": letter.died_at,
         "attempts": letter.attempts,

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field, model_validator
 
-from gateway.admin import letters
+from gateway.admin import letters, requests
 from gateway.admin.desk import Desk, Preview
 from gateway.admin.errors import Refused, missing
 from gateway.admin.letters import Wanted
@@ -79,7 +79,7 @@ class Listed(Output):
     """One page of dead letters, by ascending id."""
 
     items: list[dict[str, Any]]
-    """id, integration, name, event, event_id, pipeline, accepted_at, died_at, attempts, reason, words, answer."""
+    """id, integration, name, event, event_id, pipeline, at (when it was accepted), died_at, attempts, reason, words, answer."""
     next: str | None
     """Cursor of the next page, null at the end."""
     total: int | None
@@ -175,7 +175,8 @@ async def one(call: Call) -> dict[str, Any]:
     letter = await letters.one(_spool(call.desk), int(call.named("id")))
     if letter is None:
         raise missing("dead letter of that id; it may have been replayed, dropped or purged meanwhile")
-    return letters.shown(letter, _preview(call.desk, letter))
+    preview = _preview(call.desk, letter)
+    return letters.shown(letter, preview) | {"request": _request(call.desk, Lane.parse(letter.lane), preview)}
 
 
 @operations.post(
@@ -246,6 +247,19 @@ async def _count(spool: Spool, wanted: Wanted) -> int | None:
 def _preview(desk: Desk, letter: DeadLetter) -> Preview | None:
     event = letters.sealed(letter)
     return desk.preview(Lane.parse(letter.lane).integration, event) if event else None
+
+
+def _request(desk: Desk, lane: Lane, preview: Preview | None) -> dict[str, Any] | None:
+    """As it would be made now."""
+    integration = desk.live.current.integrations.get(lane.integration)
+    if integration is None or preview is None or preview.payload is None:
+        return None
+    return {
+        "method": "POST",
+        "url": desk.endpoint,
+        "headers": {"Content-Type": "application/json", "Access-Token": "<access token>"},
+        "body": requests.body(integration.pixel_code, lane.test_code, preview.payload),
+    }
 
 
 def _spool(desk: Desk) -> Spool:

@@ -30,9 +30,23 @@ async def test_a_letter_shows_what_was_received_what_would_be_sent_and_why_it_di
     assert whole["received"]["user"]["email"] == "aaaaaaaa…"
     assert whole["mapped"]["user"]["ip"] == "81.2.69.0/24"
     text = json.dumps(whole)
+    assert row["at"] == row["accepted_at"] == management.clock()
+    assert whole["request"]["headers"]["Access-Token"] == "<access token>"
+    assert (whole["request"]["body"]["event_source_id"], "test_event_code" in whole["request"]["body"]) == ("C1", False)
+    assert whole["request"]["body"]["data"][0]["properties"] == whole["mapped"]["properties"]
     assert "a" * 64 not in text
     assert "81.2.69.142" not in text
     assert TOKEN not in text
+
+
+async def test_a_letter_of_a_test_code_is_repeated_with_it_and_one_of_nobody_s_not_at_all(management: Management) -> None:
+    await management.bury("coded", lane="tiktok|TEST1")
+    await management.bury("gone", lane="gone")
+    bodies = {}
+    for row in (await management.call("GET", "dead"))[1]["items"]:
+        bodies[row["event_id"]] = (await management.call("GET", f"dead/{row['id']}"))[1]["request"]
+    assert bodies["coded"]["body"]["test_event_code"] == "TEST1"
+    assert bodies["gone"] is None
 
 
 async def test_lists_are_paged_and_filtered(management: Management) -> None:

@@ -58,7 +58,7 @@ const replay = async (body, n) => {
     if (error.status !== 400 && error.status !== 422) throw error; // an API without estimates
   }
   const number = estimate?.count ?? n;
-  if (!await confirm(`Replay ${plural(number, 'event')}?`, `They are mapped with today’s settings and sent again${typeof estimate?.estimate_s === 'number' ? `, in about ${duration(estimate.estimate_s)}` : ''}. Each keeps its event_id, so TikTok counts none twice within 48 hours; its age starts anew.`, { action: 'Replay', extra: estimate?.warnings?.length ? h('ul', { class: 'stack tight' }, estimate.warnings.map((text) => h('li', {}, banner('warn', text)))) : null })) { everything = false; actions(); return; }
+  if (!await confirm(`Replay ${plural(number, 'event')}?`, `They are mapped with today’s settings and sent again${typeof estimate?.estimate_s === 'number' ? `, ${estimate.estimate_s < 1 ? 'at once' : `in about ${duration(estimate.estimate_s)}`}` : ''}. Each keeps its event_id, so TikTok counts none twice within 48 hours; its age starts anew.`, { action: 'Replay', extra: estimate?.warnings?.length ? h('ul', { class: 'stack tight' }, estimate.warnings.map((text) => h('li', {}, banner('warn', text)))) : null })) { everything = false; actions(); return; }
   const found = await post('dead/replay', body);
   if (found?.job) await follow(found.job, found.count ?? number);
   else toast(`${plural(found?.replayed ?? found?.count ?? number, 'event')} queued again`);
