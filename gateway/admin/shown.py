@@ -87,6 +87,7 @@ def pipeline(desk: Desk, settings: PipelineSettings) -> dict[str, Any]:
         "has_secret": settings.secret is not None,
         "fault": "" if any(each.id == id_ for each in desk.live.current.pipelines) else "its configuration has a problem, and it is off; the log says which",
         "without_consent_signal_of_last_100": sum(row.reason == "consent_missing" or row.consent == "default" for row in rows),
+        "granted_by_default_of_last_100": sum(row.consent == "default" and row.outcome != "filtered" for row in rows),
         "events_looked_at": len(rows),
         **desk.snippet(settings),
     }  # fmt: skip

@@ -9,8 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from managing import Management
 from ports import free_port
 from whole import CONFIG, Whole, purchase, whole
+
+from gateway.telemetry.feed import Feed, Row
 
 TOKEN = "editor-token-0001"
 ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: ' + TOKEN + "}}}}]}}}}\n"
@@ -138,6 +141,20 @@ async def test_entries_are_told_without_their_secrets(managed: Managed) -> None:
     for path in everything:
         text = json.dumps(await managed.get(path))
         assert not [secret for secret in ("access-token-1", "pipeline-secret-1", TOKEN) if secret in text], path
+
+
+async def test_what_consent_default_lets_through_is_told_from_what_it_keeps(management: Management) -> None:
+    """Neither has carried a signal; only the one is delivered."""
+    feed = management.desk.metrics.feed = Feed(management.clock)
+    for number, (outcome, reason) in enumerate((("delivered", ""), ("filtered", "bot"), ("filtered", "consent_missing"))):
+        consent = "" if reason == "consent_missing" else "default"
+        feed.merge(Row("", 1.0, "shop", "tiktok", "Search", outcome, reason, consent=consent, uid=f"elsewhere-{number}"))
+    (told,) = (await management.call("GET", "pipelines"))[1]["items"]
+    assert (told["events_looked_at"], told["without_consent_signal_of_last_100"], told["granted_by_default_of_last_100"]) == (
+        3,
+        3,
+        1,
+    )
 
 
 async def test_a_test_event_and_a_preview_tell_what_tiktok_would(managed: Managed) -> None:
