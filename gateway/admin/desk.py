@@ -47,7 +47,7 @@ class Desk:
     test_send: Callable[[IntegrationSettings, str], Awaitable[dict[str, Any]]] | None = None
     """(integration, test event code) → what was sent and what TikTok answered."""
     lanes: Callable[[], list[dict[str, Any]]] = list
-    """Delivery lanes: integration, test_event_code, state, since, next_try, code, message, cure."""
+    """Delivery lanes: integration, test_event_code, state, since, next_try, code, message, cure. How much waits in them the spool knows."""
     about: Callable[[], dict[str, Any]] = dict
     """The gateway itself, without secrets."""
     snippet: Callable[[PipelineSettings], dict[str, Any]] = lambda _pipeline: {}

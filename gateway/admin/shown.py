@@ -56,8 +56,7 @@ def integration(desk: Desk, settings: IntegrationSettings, depth: Depths) -> dic
     """One integration with its state."""
     id_ = settings.id
     queued, dead = depth.get(id_, (0, 0))
-    changes, feed = desk.changes, desk.metrics.feed
-    delivered = feed.recent(1, lambda row: row.integration == id_ and row.outcome == "delivered") if feed else []
+    changes = desk.changes
     return {
         **plain(settings),
         "declared": changes is None or changes.etag("integrations", id_) == "",
@@ -70,9 +69,16 @@ def integration(desk: Desk, settings: IntegrationSettings, depth: Depths) -> dic
         "lane": next((lane for lane in desk.lanes() if lane["integration"] == id_), None),
         "queued": queued,
         "dead": dead,
-        "last_delivered_at": delivered[0].at if delivered else None,
+        "last_delivered_at": last_delivered_at(desk, id_),
         "test_code_until": changes.head.test_codes.get(id_) if changes and settings.test_event_code else None,
     }
+
+
+def last_delivered_at(desk: Desk, integration: str) -> float | None:
+    """When the newest delivered event of those that the feed keeps came in; None = it keeps none."""
+    feed = desk.metrics.feed
+    delivered = feed.recent(1, lambda row: row.integration == integration and row.outcome == "delivered") if feed else []
+    return delivered[0].at if delivered else None
 
 
 def pipeline(desk: Desk, settings: PipelineSettings) -> dict[str, Any]:

@@ -5,9 +5,13 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from gateway.admin import shown
+from gateway.admin.desk import Desk
 from gateway.admin.errors import Refused
 from gateway.admin.operation import Call, Input, Operations
 from gateway.errors import SpoolUnavailable
+from gateway.lane import Lane
+from gateway.spool.base import LaneStats
 from gateway.telemetry.alerts import total
 from gateway.telemetry.history import Key, Minute, quantile
 from gateway.telemetry.metrics import LAG_BUCKETS_S, MATCH_FIELDS
@@ -43,16 +47,20 @@ async def overview(call: Call) -> dict[str, Any] | web.Response:
     except SpoolUnavailable:
         stats = None
     lanes = stats.lanes if stats else []
+    waiting = {Lane.parse(lane.lane): lane for lane in lanes}
     ages = [desk.now() - lane.oldest_accepted_at for lane in lanes if lane.oldest_accepted_at]
     queued = sum(lane.queued for lane in lanes)
     delivered, dead = total(counts, "delivered"), total(counts, "dead")
+    filtered = {reason: n for (outcome, reason), n in counts.items() if outcome == "filtered"}
     return {
         "window_s": window_s,
         "step_s": step_s,
         "from": desk.now() - window_s,
         "funnel": {
             **{name: total(counts, name) for name in ("received", "accepted", "delivered", "dead", "deduplicated", "refused", "rejected")},
-            "filtered": {reason: n for (outcome, reason), n in counts.items() if outcome == "filtered"},
+            # an event counts once as received, and from here on once for each of its pipeline's integrations
+            "records": total(counts, "accepted") + sum(filtered.values()) + counts["deduplicated", "repeated"],
+            "filtered": filtered,
             "queued": queued,
         },
         "success_rate": delivered / (delivered + dead) if delivered + dead else None,
@@ -66,9 +74,18 @@ async def overview(call: Call) -> dict[str, Any] | web.Response:
         "series": _series(steps, int(desk.now() // step_s) * step_s, step_s),
         "codes": [{"code": code, "count": n, "words": desk.words(code)} for (kind, code), n in counts.most_common() if kind == "code"],
         "match": {field: counts["match", field] for field in ("events", *MATCH_FIELDS)},
-        "lanes": desk.lanes(),
+        "lanes": [_lane(desk, lane, waiting.get(Lane(lane["integration"], lane["test_event_code"]))) for lane in desk.lanes()],
         "alerts": await desk.alerts() if desk.alerts else [],
     }  # fmt: skip
+
+
+def _lane(desk: Desk, lane: dict[str, Any], waiting: LaneStats | None) -> dict[str, Any]:
+    return {
+        **lane,
+        "queued": waiting.queued if waiting else 0,
+        "oldest_accepted_at": (waiting.oldest_accepted_at or None) if waiting else None,
+        "last_delivered_at": shown.last_delivered_at(desk, lane["integration"]),
+    }
 
 
 def _series(steps: list[Minute | None], last_at: float, step_s: float) -> dict[str, list[float | None]]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -115,12 +116,16 @@ async def test_the_overview_adds_up_and_names_what_is_wrong(managed: Managed) ->
     await managed.around.post(purchase("order-2", context={}))
 
     async def suspended() -> bool:
-        return any(lane["state"] == "suspended" for lane in (await managed.get("overview"))["lanes"])
+        return any(lane["state"] == "suspended" and lane["queued"] for lane in (await managed.get("overview"))["lanes"])
 
     await managed.around.until(suspended)
     found = await managed.get("overview?window=24h")
     assert (found["funnel"]["received"], found["funnel"]["accepted"], found["funnel"]["queued"]) == (2, 1, 1)
     assert found["funnel"]["filtered"] == {"consent_missing": 1}
+    assert found["funnel"]["records"] == 2
+    (lane,) = found["lanes"]
+    assert (lane["queued"], lane["last_delivered_at"]) == (1, None)
+    assert 0 < lane["oldest_accepted_at"] <= time.time()
     assert found["match"]["events"] == found["match"]["email"] == 1
     (alert,) = [alert for alert in found["alerts"] if alert["id"] == "lane_suspended:tiktok-shop"]
     assert (alert["severity"], "access token" in alert["cure"]) == ("critical", True)

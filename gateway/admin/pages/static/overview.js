@@ -6,7 +6,7 @@ import { ago, bytes, count, duration, label, laneChip, left, percent, plural, sh
 import { banner, bars, mayEdit, slim } from './ui.js';
 import { every, session } from './shell.js';
 
-const SERIES = [['Delivered', 'delivered'], ['Waiting', 'waiting'], ['Filtered', 'filtered'], ['Dead letter', 'dead'], ['Other', 'other']];
+const SERIES = [['Delivered', 'delivered'], ['Filtered', 'filtered'], ['Dead letter', 'dead']];
 const IDENTITY = [['email', 'E-mail'], ['phone', 'Phone'], ['external_id', 'External id'], ['ttclid', 'Click id (ttclid)'], ['ttp', 'Browser id (ttp)'], ['ip', 'IP address'], ['user_agent', 'User agent']];
 const KEPT = 'ttgateway-window';
 const total = (values) => (values || []).reduce((sum, value) => sum + (value || 0), 0);
@@ -16,11 +16,11 @@ let words = {};
 let names = {}; // integration → what people call it
 
 const cells = {};
-const cell = (key, name, kind) => {
+const cell = (key, name, kind, unit) => {
   const parts = cells[key] = { big: h('dd', { class: 'big' }, '–'), small: h('dd', { class: 'small' }, '\u00a0'), bar: h('span', { class: `s-${kind}` }) };
-  return h('div', {}, h('dt', {}, h('span', { class: `swatch s-${kind}` }), name), parts.big, parts.small, h('dd', { class: 'meter', 'aria-hidden': 'true' }, parts.bar));
+  return h('div', {}, h('dt', {}, h('span', { class: `swatch s-${kind}` }), name, h('span', { class: 'unit' }, unit)), parts.big, parts.small, h('dd', { class: 'meter', 'aria-hidden': 'true' }, parts.bar));
 };
-add($('funnel'), [['received', 'Received', 'received'], ['filtered', 'Filtered', 'filtered'], ['queued', 'Waiting', 'waiting'], ['delivered', 'Delivered', 'delivered'], ['dead', 'Dead letters', 'dead']].map((entry) => cell(...entry)));
+add($('funnel'), [['received', 'Received', 'received', 'events'], ...[['filtered', 'Filtered', 'filtered'], ['queued', 'Waiting', 'waiting'], ['delivered', 'Delivered', 'delivered'], ['dead', 'Dead letters', 'dead']].map((entry) => [...entry, 'per integration'])].map((entry) => cell(...entry)));
 
 const fill = (key, value, text, share) => {
   say(cells[key].big, short(value));
@@ -29,13 +29,13 @@ const fill = (key, value, text, share) => {
   cells[key].bar.style.width = `${Math.min(100, 100 * (share || 0))}%`;
 };
 
+const pace = (a_minute) => (a_minute < 1 ? 'less than 1' : a_minute < 10 ? (Math.round(a_minute * 10) / 10).toLocaleString() : short(Math.round(a_minute)));
 const drawFunnel = (found) => {
   const { funnel } = found;
-  const fates = funnel.records || funnel.received;
   const filtered = sumOf(funnel.filtered);
   const received = funnel.received || 0;
-  const base = Math.max(fates || 0, filtered + (funnel.delivered || 0) + (funnel.dead || 0), 1);
-  fill('received', received, received ? `${short(Math.round(received / Math.max(1, (found.series.at.length * found.step_s) / 60)))} a minute` : 'nothing yet', received ? 1 : 0);
+  const base = Math.max(funnel.records || 0, filtered + (funnel.delivered || 0) + (funnel.dead || 0), 1);
+  fill('received', received, received ? `${pace((60 * received) / found.window_s)} a minute` : 'nothing yet', received ? 1 : 0);
   fill('filtered', filtered, filtered ? `${percent(filtered, base)} left out by rules` : 'nothing left out', filtered / base);
   fill('queued', funnel.queued, funnel.queued ? `oldest ${duration(found.spool?.oldest_age_s)}` : 'all settled', (funnel.queued || 0) / base);
   fill('delivered', funnel.delivered, typeof found.success_rate === 'number' ? `${percent(found.success_rate, 1)} success` : 'none attempted', (funnel.delivered || 0) / base);
@@ -82,7 +82,7 @@ const drawLanes = (lanes) => {
     h('div', { class: 'row apart' }, h('a', { class: 'clip', href: `/integrations/${encodeURIComponent(lane.integration)}` }, names[lane.integration] || lane.name || lane.integration), laneChip(lane.state)),
     lane.message && h('p', { class: 'small' }, lane.code ? `${lane.code}: ` : '', lane.message),
     lane.cure && h('p', { class: 'small' }, h('strong', {}, 'What to do: '), lane.cure),
-    h('p', { class: 'small soft' }, lane.test_code && `test code ${lane.test_code} · `, lane.queued ? plural(lane.queued, 'event') + ' waiting' : 'nothing waiting', lane.next_try && lane.state !== 'active' ? [' · next try ', left(lane.next_try)] : lane.last_delivered_at ? ` · last delivered ${ago(lane.last_delivered_at)}` : '')))
+    h('p', { class: 'small soft' }, lane.test_event_code && `test code ${lane.test_event_code} · `, lane.queued ? `${plural(lane.queued, 'event')} waiting${lane.oldest_accepted_at ? `, oldest ${duration(Math.max(1, Date.now() / 1000 - lane.oldest_accepted_at))}` : ''}` : 'nothing waiting', lane.next_try && lane.state !== 'active' ? [' · next try ', left(lane.next_try)] : lane.last_delivered_at ? ` · last delivered ${ago(lane.last_delivered_at)}` : '')))
     : h('div', { class: 'empty slim' }, h('p', {}, 'No integration yet.'), mayEdit() && h('a', { class: 'btn small', href: '/integrations/new' }, 'Add the first')));
 };
 const drawCodes = (codes) => {
