@@ -11,7 +11,7 @@ from gateway import __version__
 from gateway.admin.errors import STATUS, document
 from gateway.admin.operation import PREFIX, Operation
 
-_ALWAYS = ("unauthenticated", "forbidden", "wrong_host")
+_ALWAYS = ("unauthenticated", "forbidden", "wrong_host", "too_many_attempts")
 _PATTERN = re.compile(r"\{(\w+):(?:[^{}]|\{[^{}]*\})*\}")
 _REF = "#/components/schemas/{model}"
 _ERROR = {
@@ -92,7 +92,7 @@ def _operation(each: Operation, references: dict[Any, Any], definitions: dict[st
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": references[each.body, "validation"]}}}
     content: dict[str, Any] = {}
     if each.status != 204:
-        schema = references[each.answer, "serialization"] if each.answer is not None else {}
+        schema = references[each.answer, "serialization"] if each.answer is not None else {"type": "string"}
         content = {"content": {each.media_type: {"schema": schema}}}
     made["responses"] = {str(each.status): {"description": "done", **content}}
     codes = () if each.role == "public" else _ALWAYS

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from documented import undocumented
 from playwright.async_api import Page
 
 EDITOR, VIEWER = "editor-token-of-the-tests-0001", "viewer-token-of-the-tests-0001"
@@ -81,7 +82,11 @@ class Stack:
         headers = {"Authorization": f"Bearer {token}"} | ({"If-Match": etag} if etag else {})
         async with self.session.request(method, f"{self.admin}/api/v1/{path}", json=body, headers=headers) as answer:
             assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
-            return await answer.json() if answer.content_type == "application/json" else await answer.text()
+            if answer.content_type != "application/json":
+                return await answer.text()
+            found = await answer.json()
+            assert undocumented(method, path, answer.status, found) == []
+            return found
 
     async def furnish(self) -> None:
         """One pipeline and one integration, for tests that are about something else."""

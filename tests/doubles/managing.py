@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from documented import undocumented
 
 from gateway.admin.desk import Desk
 from gateway.outcome import Reason
@@ -48,7 +49,11 @@ class Management:
         named = {"Authorization": f"Bearer {token}"} if token else {}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.client.request(method, f"/api/v1/{path}", json=body, headers=named) as answer:
-            return answer.status, await answer.json() if answer.content_type == "application/json" else await answer.text()
+            if answer.content_type != "application/json":
+                return answer.status, await answer.text()
+            found = await answer.json()
+            assert undocumented(method, path, answer.status, found) == []
+            return answer.status, found
 
     async def bury(self, *ids: str, lane: str = "tiktok", owner: str = "", attempts: int = 1, **more: Any) -> None:
         """Dead letters."""

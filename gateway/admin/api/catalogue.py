@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from gateway.admin import figures
 from gateway.admin.operation import Call, Operations
 from gateway.catalog.model import IntegrationSettings, PipelineSettings
 from gateway.errors import SpoolUnavailable
@@ -41,7 +42,9 @@ _PROPERTIES = {
 }
 
 
-@operations.get("catalogue", "What integrations can be made of: vendors, presets, fields, transforms, reasons")
+@operations.get(
+    "catalogue", "What integrations can be made of: vendors, presets, fields, transforms, reasons", answer=figures.Catalogue
+)
 async def catalogue(_call: Call) -> dict[str, Any]:
     """The same for everybody."""
     return {
@@ -62,7 +65,7 @@ async def catalogue(_call: Call) -> dict[str, Any]:
     }
 
 
-@operations.get("settings", "The gateway itself: version, faults, what can be changed")
+@operations.get("settings", "The gateway itself: version, faults, what can be changed", answer=figures.Gateway)
 async def settings(call: Call) -> dict[str, Any]:
     """Without secrets."""
     told = call.desk.about()

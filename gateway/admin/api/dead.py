@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field, model_validator
 
-from gateway.admin import letters, requests
+from gateway.admin import answers, letters, requests
 from gateway.admin.desk import Desk, Preview
 from gateway.admin.errors import Refused, missing
 from gateway.admin.letters import Wanted
@@ -75,19 +75,6 @@ class ReplayOf(Selection):
     """Only estimate."""
 
 
-class Listed(Output):
-    """One page of dead letters, by ascending id."""
-
-    items: list[dict[str, Any]]
-    """id, integration, name, event, event_id, pipeline, at (when it was accepted), died_at, attempts, reason, words, answer."""
-    next: str | None
-    """Cursor of the next page, null at the end."""
-    total: int | None
-    """How many fit; null if more than 100,000 would have to be counted."""
-    reasons: list[str]
-    """Reasons that occur on this page."""
-
-
 class Estimate(Output):
     """What a replay would be, or is."""
 
@@ -101,8 +88,8 @@ class Estimate(Output):
     """Id of the begun replay, see ``dead/jobs/{job}``."""
 
 
-@operations.get("dead", "List dead letters", query=Page, answer=Listed, refusals=("unavailable",))
-async def listed(call: Call) -> Listed:
+@operations.get("dead", "List dead letters", query=Page, answer=answers.DeadPage, refusals=("unavailable",))
+async def listed(call: Call) -> dict[str, Any]:
     """One page."""
     spool, page = _spool(call.desk), call.query
     wanted = page.wanted()
@@ -115,12 +102,12 @@ async def listed(call: Call) -> Listed:
                 break
             items.append(letter)
     total = await _count(spool, wanted)
-    return Listed(
-        items=[letters.row(letter, _preview(call.desk, letter)) for letter in items],
-        next=str(items[-1].id) if more else None,
-        total=total,
-        reasons=sorted({letter.reason for letter in items}),
-    )
+    return {
+        "items": [letters.row(letter, _preview(call.desk, letter)) for letter in items],
+        "next": str(items[-1].id) if more else None,
+        "total": total,
+        "reasons": sorted({letter.reason for letter in items}),
+    }
 
 
 @operations.get(
@@ -149,7 +136,7 @@ async def export(call: Call) -> web.StreamResponse:
     return response
 
 
-@operations.get(r"dead/jobs/{job:\d+}", "Progress of a replay", refusals=("not_found",))
+@operations.get(r"dead/jobs/{job:\d+}", "Progress of a replay", refusals=("not_found",), answer=answers.Job)
 async def progress(call: Call) -> dict[str, Any]:
     """count, done, state."""
     job = call.desk.replays.jobs.get(call.named("job"))
@@ -169,6 +156,7 @@ async def cancel(call: Call) -> None:
     r"dead/{id:\d{1,18}}",
     "One dead letter: as received, as it would be sent now, and TikTok's answer",
     refusals=("not_found", "unavailable"),
+    answer=answers.DeadEvent,
 )
 async def one(call: Call) -> dict[str, Any]:
     """All that is known of it."""
@@ -208,7 +196,7 @@ async def replay(call: Call) -> Estimate:
     return found
 
 
-@operations.post("dead/drop", "Remove dead letters for good", body=Selection, refusals=("unavailable",))
+@operations.post("dead/drop", "Remove dead letters for good", body=Selection, refusals=("unavailable",), answer=answers.Dropped)
 async def drop(call: Call) -> dict[str, int]:
     """How many were dropped."""
     spool, dropped = _spool(call.desk), 0

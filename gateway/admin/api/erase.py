@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from gateway.admin import answers
 from gateway.admin.errors import Refused
 from gateway.admin.operation import Call, Input, Operations
 
@@ -27,7 +28,9 @@ class Person(Input):
         return self
 
 
-@operations.post("erase", "Remove a person's queued and dead events", body=Person, refusals=("unavailable",))
+@operations.post(
+    "erase", "Remove a person's queued and dead events", body=Person, refusals=("unavailable",), answer=answers.Erased
+)
 async def erase(call: Call) -> dict[str, Any]:
     """How many were removed. What TikTok has already must be erased there."""
     if call.desk.erase is None:

@@ -9,7 +9,7 @@ import yaml
 from aiohttp import web
 from pydantic import Field
 
-from gateway.admin import shown
+from gateway.admin import answers, shown
 from gateway.admin.changes import Changes
 from gateway.admin.errors import Refused, missing, refused
 from gateway.admin.operation import Call, Input, Operations
@@ -54,20 +54,27 @@ class Test(Input):
     """From the pixel's Test events tab."""
 
 
-@operations.get("integrations", "Integrations in force")
+@operations.get("integrations", "Integrations in force", answer=answers.Integrations)
 async def integrations(call: Call) -> dict[str, Any]:
     """Without secrets."""
     depths = await shown.depths(call.desk)
     return {"items": [shown.integration(call.desk, each, depths) for each in shown.integrations(call.desk)], "next": None}
 
 
-@operations.get("integrations/{id}", "One integration, with its ETag", refusals=("not_found",))
+@operations.get("integrations/{id}", "One integration, with its ETag", refusals=("not_found",), answer=answers.Integration)
 async def integration(call: Call) -> web.Response:
     """Without secrets."""
     return await _told(call, call.named("id"))
 
 
-@operations.post("integrations", "Add an integration", body=IntegrationInput, status=201, refusals=("read_only", "unavailable"))
+@operations.post(
+    "integrations",
+    "Add an integration",
+    body=IntegrationInput,
+    status=201,
+    refusals=("read_only", "unavailable"),
+    answer=answers.Integration,
+)
 async def create(call: Call) -> web.Response:
     """In force when it is answered."""
     body: IntegrationInput = call.body
@@ -77,7 +84,7 @@ async def create(call: Call) -> web.Response:
     return await _told(call, body.id, 201)
 
 
-@operations.put("integrations/{id}", "Change an integration", body=IntegrationInput, refusals=CHANGE)
+@operations.put("integrations/{id}", "Change an integration", body=IntegrationInput, refusals=CHANGE, answer=answers.Integration)
 async def replace(call: Call) -> web.Response:
     """The whole of it; its token stays if none is given."""
     body: IntegrationInput = call.body
@@ -95,7 +102,9 @@ async def remove(call: Call) -> None:
     await changes(call).remove(call.who.name, etag_of(call), "integrations", call.named("id"))
 
 
-@operations.post("integrations/{id}/enabled", "Enable or disable an integration", body=Switch, refusals=CHANGE)
+@operations.post(
+    "integrations/{id}/enabled", "Enable or disable an integration", body=Switch, refusals=CHANGE, answer=answers.Integration
+)
 async def switch(call: Call) -> web.Response:
     """Nothing is lost either way."""
     id_, enabled = call.named("id"), call.body.enabled
@@ -115,6 +124,7 @@ async def switch(call: Call) -> web.Response:
     body=Copy,
     status=201,
     refusals=("not_found", "read_only", "unavailable"),
+    answer=answers.Integration,
 )
 async def duplicate(call: Call) -> web.Response:
     """The copy has no token, runs on no pipeline and is disabled, so that nothing is sent twice."""
@@ -137,7 +147,11 @@ async def as_yaml(call: Call) -> web.Response:
 
 
 @operations.post(
-    "integrations/{id}/test", "Send one test event and tell TikTok's answer", body=Test, refusals=("not_found", "unavailable")
+    "integrations/{id}/test",
+    "Send one test event and tell TikTok's answer",
+    body=Test,
+    refusals=("not_found", "unavailable"),
+    answer=answers.Tried,
 )
 async def test(call: Call) -> dict[str, Any]:
     """Only ever with a test event code."""
@@ -147,7 +161,9 @@ async def test(call: Call) -> dict[str, Any]:
     return await call.desk.test_send(found, call.body.test_event_code)
 
 
-@operations.get("integrations/{id}/verify", "The manual's four steps as a checklist", refusals=("not_found",))
+@operations.get(
+    "integrations/{id}/verify", "The manual's four steps as a checklist", refusals=("not_found",), answer=answers.Verification
+)
 async def verify(call: Call) -> dict[str, Any]:
     """What has been done, as far as can be seen from here."""
     found = integration_of(call)

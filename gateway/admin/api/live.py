@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.admin import letters
+from gateway.admin import answers, letters
 from gateway.admin.errors import Refused, missing
 from gateway.admin.operation import Call, Input, Operations
 from gateway.outcome import Outcome
@@ -88,14 +88,17 @@ async def live(call: Call) -> web.StreamResponse:
         feed.subscriptions.remove(subscription)
 
 
-@operations.get("live/recent", "The newest rows, newest first", query=Latest, refusals=("unavailable",))
+@operations.get("live/recent", "The newest rows, newest first", query=Latest, refusals=("unavailable",), answer=answers.Recent)
 async def latest(call: Call) -> dict[str, Any]:
     """What a page begins with."""
     return {"items": [_told(call, row) for row in _feed(call).recent(call.query.limit, call.query.fits())], "next": None}
 
 
 @operations.get(
-    r"live/{id:\d{1,18}}", "One event: received, consent, mapped, request, answer", refusals=("not_found", "unavailable")
+    r"live/{id:\d{1,18}}",
+    "One event: received, consent, mapped, request, answer",
+    refusals=("not_found", "unavailable"),
+    answer=answers.LiveEvent,
 )
 async def one(call: Call) -> dict[str, Any]:
     """All that is known of it."""

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.admin import letters, shown
+from gateway.admin import answers, letters, shown
 from gateway.admin.api.integrations import CHANGE, changes, etag_of, integration_of, tagged
 from gateway.admin.errors import missing
 from gateway.admin.operation import Call, Input, Operations
@@ -57,13 +57,20 @@ class Previewed(Input):
     """As in the integration."""
 
 
-@operations.get("integrations/{id}/mappings", "The preset's table with this integration's overrides", refusals=("not_found",))
+@operations.get(
+    "integrations/{id}/mappings",
+    "The preset's table with this integration's overrides",
+    refusals=("not_found",),
+    answer=answers.Mappings,
+)
 async def mappings(call: Call) -> web.Response:
     """Rows, what applies to all or to none of them, and the fields of events that were really seen."""
     return _told(call)
 
 
-@operations.put("integrations/{id}/mappings", "Change the overrides", body=MappingsInput, refusals=CHANGE)
+@operations.put(
+    "integrations/{id}/mappings", "Change the overrides", body=MappingsInput, refusals=CHANGE, answer=answers.Mappings
+)
 async def replace(call: Call) -> web.Response:
     """All of them; what waits in the queue goes by it as well."""
     id_ = call.named("id")
@@ -74,7 +81,12 @@ async def replace(call: Call) -> web.Response:
 
 
 @operations.post(
-    "integrations/{id}/mappings/preview", "What an event becomes", role="viewer", body=Previewed, refusals=("not_found",)
+    "integrations/{id}/mappings/preview",
+    "What an event becomes",
+    role="viewer",
+    body=Previewed,
+    refusals=("not_found",),
+    answer=answers.Preview,
 )
 async def previewed(call: Call) -> dict[str, Any]:
     """``payload`` under the mapping that is tried, ``current`` under the one in force."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from gateway.admin import shown
+from gateway.admin import figures, shown
 from gateway.admin.desk import Desk
 from gateway.admin.errors import Refused
 from gateway.admin.operation import Call, Input, Operations
@@ -30,7 +30,7 @@ class Window(Input):
     """15m, 1h or 24h."""
 
 
-@operations.get("overview", "Funnel, course, lanes and alerts", query=Window, refusals=("unavailable",))
+@operations.get("overview", "Funnel, course, lanes and alerts", query=Window, refusals=("unavailable",), answer=figures.Overview)
 async def overview(call: Call) -> dict[str, Any] | web.Response:
     """Of the last minutes or hours, over restarts."""
     desk = call.desk

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.admin import shown
+from gateway.admin import answers, shown
 from gateway.admin.api.integrations import CHANGE, changes, etag_of, tagged
 from gateway.admin.errors import missing, refused
 from gateway.admin.operation import Call, Operations
@@ -14,19 +14,28 @@ from gateway.errors import Problem
 operations = Operations()
 
 
-@operations.get("pipelines", "Pipelines in force")
+@operations.get("pipelines", "Pipelines in force", answer=answers.Pipelines)
 async def pipelines(call: Call) -> dict[str, Any]:
     """Without secrets."""
     return {"items": [shown.pipeline(call.desk, each) for each in shown.pipelines(call.desk)], "next": None}
 
 
-@operations.get("pipelines/{id}", "One pipeline with the tag to paste, and its ETag", refusals=("not_found",))
+@operations.get(
+    "pipelines/{id}", "One pipeline with the tag to paste, and its ETag", refusals=("not_found",), answer=answers.Pipeline
+)
 async def pipeline(call: Call) -> web.Response:
     """Without secrets."""
     return _told(call, call.named("id"))
 
 
-@operations.post("pipelines", "Add a pipeline", body=PipelineSettings, status=201, refusals=("read_only", "unavailable"))
+@operations.post(
+    "pipelines",
+    "Add a pipeline",
+    body=PipelineSettings,
+    status=201,
+    refusals=("read_only", "unavailable"),
+    answer=answers.Pipeline,
+)
 async def create(call: Call) -> web.Response:
     """In force when it is answered."""
     body: PipelineSettings = call.body
@@ -35,7 +44,7 @@ async def create(call: Call) -> web.Response:
     return _told(call, body.id, 201)
 
 
-@operations.put("pipelines/{id}", "Change a pipeline", body=PipelineSettings, refusals=CHANGE)
+@operations.put("pipelines/{id}", "Change a pipeline", body=PipelineSettings, refusals=CHANGE, answer=answers.Pipeline)
 async def replace(call: Call) -> web.Response:
     """The whole of it; its secret stays if none is given."""
     body: PipelineSettings = call.body

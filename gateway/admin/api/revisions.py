@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from gateway.admin import answers
 from gateway.admin.api.integrations import changes
 from gateway.admin.errors import missing
 from gateway.admin.operation import Call, Input, Operations
@@ -24,7 +25,7 @@ class Nothing(Input):
     """No fields."""
 
 
-@operations.get("revisions", "Changes made here, newest first", query=Page)
+@operations.get("revisions", "Changes made here, newest first", query=Page, answer=answers.Revisions)
 async def revisions(call: Call) -> dict[str, Any]:
     """Empty where everything is declared in the configuration file."""
     if (made := call.desk.changes) is None:
@@ -43,7 +44,7 @@ async def revisions(call: Call) -> dict[str, Any]:
     return {"items": items, "next": further}
 
 
-@operations.get("revisions/{id}/diff", "What a revision changed", refusals=("not_found",))
+@operations.get("revisions/{id}/diff", "What a revision changed", refusals=("not_found",), answer=answers.Difference)
 async def difference(call: Call) -> dict[str, Any]:
     """Entry by entry; secrets by their version only."""
     if call.desk.changes is None:
@@ -56,6 +57,7 @@ async def difference(call: Call) -> dict[str, Any]:
     "Make the catalogue what it was right after a revision",
     body=Nothing,
     refusals=("not_found", "read_only", "unavailable"),
+    answer=answers.RolledBack,
 )
 async def roll_back(call: Call) -> dict[str, Any]:
     """A revision itself; access tokens stay the current ones."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from documented import undocumented
 from managing import Management
 from ports import free_port
 from whole import CONFIG, Whole, purchase, whole
@@ -31,11 +32,17 @@ class Managed:
     async def get(self, path: str) -> Any:
         async with self.around.session.get(self.base + path, headers=self.headers) as answer:
             assert answer.status == 200, await answer.text()
-            return await answer.json(content_type=None) if "yaml" not in path else await answer.text()
+            if "yaml" in path:
+                return await answer.text()
+            found = await answer.json()
+            assert undocumented("GET", path, answer.status, found) == []
+            return found
 
     async def post(self, path: str, body: Any) -> Any:
         async with self.around.session.post(self.base + path, headers=self.headers, json=body) as answer:
-            return await answer.json()
+            found = await answer.json()
+            assert undocumented("POST", path, answer.status, found) == []
+            return found
 
     async def rows(self, count: int, outcome: str) -> list[dict[str, Any]]:
         """The newest rows, once there are so many of ``outcome``."""
