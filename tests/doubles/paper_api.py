@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from aiohttp import web
@@ -68,6 +69,7 @@ class Paper:
             ("revisions", self.revisions), ("revisions/{id}/diff", self.difference),
         ):  # fmt: skip
             app.router.add_get(f"/api/v1/{path}", _json(answer))
+        app.router.add_get("/empty", _empty)
         app.router.add_get("/api/v1/live", self.live)
         app.router.add_route("*", "/api/v1/{path:.*}", self.change)
         return app
@@ -140,18 +142,18 @@ class Paper:
 
     async def overview(self, request: web.Request) -> Any:
         seconds = {"15m": 900, "1h": 3600, "24h": 86400}[request.query["window"]]
-        count = 60
-        wave = [0 if self.empty else round(600 + 240 * math.sin(at / 9)) for at in range(count)]
-        at = [self.now - seconds + at * seconds / count for at in range(count)]
+        steps = 60
+        wave = [0 if self.empty else round(600 + 240 * math.sin(at / 9)) for at in range(steps)]
+        at = [self.now - seconds + at * seconds / steps for at in range(steps)]
         delivered = sum(wave) * 4 // 5
-        quiet = [0] * count
+        quiet = [0] * steps
         filtered = {} if self.empty else {"consent_denied": 3122, "gpc": 510, "bot": 1820}
         return {
-            "window_s": seconds, "step_s": seconds / count, "from": self.now - seconds, "success_rate": None if self.empty else 0.9992, "lag": {"p50": None, "p95": None} if self.empty else {"p50": 0.34, "p95": 1.9},
+            "window_s": seconds, "step_s": seconds / steps, "from": self.now - seconds, "success_rate": None if self.empty else 0.9992, "lag": {"p50": None, "p95": None} if self.empty else {"p50": 0.34, "p95": 1.9},
             "funnel": {"received": sum(wave), "records": sum(wave) * 6 // 5, "accepted": sum(wave), "deduplicated": 0, "refused": 0, "rejected": 0, "filtered": filtered, "queued": 0 if self.empty else 1846, "delivered": delivered, "dead": 0 if self.empty else 3},
             "spool": {"used_bytes": 31 << 20, "max_bytes": 1 << 30, "records": 1846, "oldest_age_s": 302},
             "series": {"at": at, "received": wave, "delivered": [n * 4 // 5 for n in wave], "filtered": [n // 5 for n in wave], "dead": quiet,
-                       "lag_p50": [0.3] * count, "lag_p95": [1.2] * count, "spool_records": wave, "spool_oldest_age_s": quiet},
+                       "lag_p50": [0.3] * steps, "lag_p95": [1.2] * steps, "spool_records": wave, "spool_oldest_age_s": quiet},
             "codes": [] if self.empty else [{"code": "0", "count": 1211, "words": "Accepted."}, {"code": "timeout", "count": 2, "words": ""}],
             "match": {**dict.fromkeys(MATCH_FIELDS, 0), "events": delivered, "email": delivered // 2, "ip": delivered},
             "lanes": [{**entry["lane"], "queued": entry["queued"], "oldest_accepted_at": self.now - 302, "last_delivered_at": entry["last_delivered_at"]} for entry in self.entries() if entry["lane"]],
@@ -306,7 +308,7 @@ class Paper:
         }
 
     async def live(self, request: web.Request) -> web.StreamResponse:
-        """The feed: a row every 20 ms."""
+        """The feed: a row every 20 ms, as long as somebody looks."""
         import orjson
 
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
@@ -317,7 +319,7 @@ class Paper:
             await stream.write(b"event: row\ndata: " + orjson.dumps(self.meanwhile[1]) + b"\n\n")
             self._told.set()
             await asyncio.sleep(_LATE_S)
-        for number in range(1000, 1000 + _LATE_S):
+        for number in count(1000):
             if not self.empty:
                 await stream.write(b"event: row\ndata: " + orjson.dumps({**self.row(number), "at": time.time()}) + b"\n\n")
             await asyncio.sleep(0.02)
@@ -371,6 +373,11 @@ async def _policy(request: web.Request, handler: Callable[[web.Request], Awaitab
     if not answer.prepared:
         answer.headers["Content-Security-Policy"] = POLICY
     return answer
+
+
+async def _empty(_: web.Request) -> web.Response:
+    """A page that other pages' first paint is judged by."""
+    return web.Response(text="<!doctype html><title>Empty</title><p>Empty</p>", content_type="text/html")
 
 
 def _of(entries: list[dict[str, Any]], id_: str) -> dict[str, Any]:

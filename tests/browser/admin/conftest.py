@@ -16,9 +16,10 @@ import pytest
 from aiohttp.test_utils import TestServer
 from managed import CONFIG, EDITOR, KEY, VIEWER, Stack, sign_in, up, watch
 from paper_api import Paper
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from ports import free_ports
 
+expect.set_options(timeout=15_000)  # as patient as everything else here: the machine may have other work
 ROOT = Path(__file__).resolve().parents[3]
 
 

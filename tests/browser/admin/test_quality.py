@@ -31,6 +31,10 @@ PAGES = {
 NARROW = {"/", "/live", "/integrations/tiktok-shop/mappings", "/dead"}
 """Pages whose arrangement, and not only their width, is another one on a telephone."""
 MOST_BYTES = 150_000
+QUICK_MS = 200.0
+EMPTY_MS = 40.0
+"""First paint of a page with one line of text, on a machine that has nothing else to do."""
+MOST_VISITS = 6
 _TOO_WIDE = """async () => {
   await document.fonts.ready;
   // the new width has been laid out and drawn
@@ -127,12 +131,14 @@ async def test_hostile_strings_are_text_everywhere(show: Show) -> None:
     assert await page.evaluate("globalThis.owned") is None
 
 
+@pytest.mark.timeout(300)  # as long as the machine needs: every page as often as it takes to find it idle for once
 async def test_pages_are_light_and_quick(show: Show) -> None:
-    """At most 150 kB over the wire with an empty cache; the first paint on this machine within 200 ms (the median of all pages: single ones wait for other work)."""
+    """At most 150 kB over the wire with an empty cache; the first paint within 200 ms – of the best of several visits, and by the pace at which the machine paints an empty page
+    just then: it may have other work."""
     page, base = await show(Paper())
     devtools = await page.context.new_cdp_session(page)
-    paints = []
-    for path, drawn in PAGES.items():
+
+    async def painted(path: str, drawn: str) -> float:
         await devtools.send("Network.clearBrowserCache")
         await visit(page, base + path, drawn)
         paint, transferred = await page.evaluate(
@@ -140,8 +146,17 @@ async def test_pages_are_light_and_quick(show: Show) -> None:
             [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].reduce((sum, entry) => sum + entry.transferSize, 0)]"""
         )
         assert 0 < transferred <= MOST_BYTES, f"{path}: {transferred} bytes"
-        paints.append(paint)
-    assert sorted(paints)[len(paints) // 2] <= 200, paints
+        return float(paint)
+
+    slow = {}
+    for path, drawn in PAGES.items():
+        visits: list[tuple[float, float]] = []
+        while len(visits) < MOST_VISITS and not any(paint <= QUICK_MS * pace for pace, paint in visits):
+            pace = max(1.0, await painted("/empty", "p") / EMPTY_MS)
+            visits.append((pace, await painted(path, drawn)))
+        if not any(paint <= QUICK_MS * pace for pace, paint in visits):
+            slow[path] = visits
+    assert slow == {}
 
 
 async def test_nothing_jumps_while_events_arrive(show: Show) -> None:
@@ -167,8 +182,8 @@ async def test_nothing_jumps_while_events_arrive(show: Show) -> None:
 async def test_what_becomes_of_a_row_while_the_page_opens_is_shown(show: Show) -> None:
     """The newest rows are asked for once the stream runs, and what the stream has told since is newer than they are."""
     paper = Paper()
-    row = {**paper.row(1), "name": "Order Completed", "outcome": "accepted", "reason": "", "attempts": 0, "code": None}
-    paper.meanwhile = row, {**row, "outcome": "delivered", "attempts": 1, "code": 0}
+    row = {**paper.row(1), "name": "Order Completed", "outcome": "accepted", "reason": "", "attempts": 0, "code": ""}
+    paper.meanwhile = row, {**row, "outcome": "delivered", "attempts": 1, "code": "0"}
     page, base = await show(paper)
     await visit(page, f"{base}/live", "#rows tr")
     await expect(page.locator("#rows tr", has_text="Order Completed")).to_contain_text("Delivered")
