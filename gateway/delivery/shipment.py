@@ -232,6 +232,8 @@ class Shipment:
         ticket = self._route.standing.ticket
         verdict = (await self._route.client.post(integration.id, integration.access_token, body)).verdict
         self._learn(verdict, ticket)
+        if verdict.action is Action.SUSPEND:
+            self._kept(items)
         return verdict
 
     def _learn(self, verdict: Verdict, ticket: int) -> None:
@@ -242,6 +244,8 @@ class Shipment:
     async def _isolate(self, items: list[Item], verdict: Verdict) -> None:
         standing = self._route.standing
         if standing.held:
+            if not self._probe:
+                self._kept(items)
             return  # a suspended lane condemns no event
         culprits: list[Culprit[Item]] = []
         search = isolate(items, verdict)
@@ -254,6 +258,7 @@ class Shipment:
                 alike = standing.culprit(step.words, step.in_a_row)
                 if alike or len(items) == len(culprits) > 1:
                     standing.doubt(step.words, self._integration.settings, time.monotonic())
+                    self._kept(items)
                     return
             else:
                 reply = await self._post(step)
@@ -351,6 +356,15 @@ class Shipment:
             feed.settled(id_, Outcome.DEAD.value, reason.value, words[0], answer, words[2])
         for id_, _, reason in settlement.retry:
             feed.settled(id_, "", reason.value, *words)
+
+    def _kept(self, items: list[Item]) -> None:
+        """The feed hears what TikTok said of events that stay in the queue although they were posted: nothing is settled that would tell it."""
+        feed, verdict = self._route.metrics.feed, self._verdict
+        if feed is None or not feed.follows or verdict is None:
+            return
+        for item in items:
+            if item.record.id in self._unsettled:
+                feed.settled(item.record.id, "", verdict.reason.value, verdict.code, verdict.message, verdict.cure)
 
     def _about(self, record: Record) -> dict[str, object]:
         return {"lane": self._route.lane, "record": record.id}

@@ -122,7 +122,7 @@ class Intake:
             if not targets:
                 last = Reason.UNKNOWN_PIXEL if candidates else Reason.NO_INTEGRATION
                 self._metrics.outcome(Outcome.FILTERED, last, pipeline=pipeline.id)
-                if feed is not None and feed.wants():
+                if feed is not None and feed.wants(pipeline.id, ""):
                     feed.filtered(pipeline.id, "", event.name, last)
                 filtered_events += 1
                 continue
@@ -133,8 +133,8 @@ class Intake:
                 if reason:
                     last = reason
                     self._metrics.outcome(Outcome.FILTERED, reason, pipeline=pipeline.id, integration=integration.id)
-                    if feed is not None and feed.wants():
-                        feed.filtered(pipeline.id, integration.id, event.name, reason)
+                    if feed is not None and feed.wants(pipeline.id, integration.id):
+                        feed.filtered(pipeline.id, integration.id, event.name, reason, decision.source)
                 else:
                     willing.append(integration)
             if not willing:
@@ -146,8 +146,8 @@ class Intake:
                 last = Reason.BOT
                 for integration in willing:
                     self._metrics.outcome(Outcome.FILTERED, Reason.BOT, pipeline=pipeline.id, integration=integration.id)
-                    if feed is not None and feed.wants():
-                        feed.filtered(pipeline.id, integration.id, event.name, last)
+                    if feed is not None and feed.wants(pipeline.id, integration.id):
+                        feed.filtered(pipeline.id, integration.id, event.name, last, decision.source)
                 filtered_events += 1
                 continue
             # A request's events are mostly one visitor's: hashed once.
@@ -189,8 +189,10 @@ class Intake:
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
                     records.append(new_record((lane, who, received, payload, called)))
-                    if feed is not None and feed.wants():
-                        feed.accepted(pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source)
+                    if feed is not None and feed.wants(pipeline.id, integration.id):
+                        feed.accepted(
+                            pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source, lane
+                        )
             except (orjson.JSONEncodeError, RecursionError):
                 # Serialised before it is acknowledged: what cannot be written cannot be accepted, by none of them.
                 del records[before:]

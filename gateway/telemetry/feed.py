@@ -1,7 +1,8 @@
 """The live feed: the last events and what became of them, for people who look (pure: the clock comes in).
 
-Law: bounded, and cheap when nobody looks. At most :data:`RATE` rows a second are kept, the rest is only counted, so that a busy second costs one comparison per event. What
-is kept of a filtered event is its name, pipeline, reason and time, nothing else; of the others the sealed payload. Subscribers that do not keep up miss rows, never the reverse.
+Law: bounded, and cheap when nobody looks. :data:`RATE` rows a second are kept whosever they are, and :data:`ASSURED` of each pipeline and integration beside them, so that a
+busy one hides no quiet one; the rest is only counted, and a busy second costs one look-up per event. Old rows make room where there are most of a kind. What is kept of a filtered
+event is its name, pipeline, reason, time and who spoke of consent, nothing else; of the others the sealed payload. Subscribers that do not keep up miss rows, never the reverse.
 Where pods share an engine a row is known to all of them by its ``uid``: what happens to it here is announced, what happens elsewhere is merged, and a later stage is never undone.
 """
 
@@ -14,6 +15,10 @@ from gateway.outcome import Outcome, Reason
 
 RATE = 50
 """Rows a second; above, the feed shows a sample and says so."""
+ASSURED = 5
+"""Rows a second of each pipeline and integration, however busy the others are …"""
+_SPARE = 2
+"""… as long as those beyond the rate are not more than twice the rate."""
 KEPT = 500
 _BACKLOG = 200
 _OPEN = frozenset({Outcome.ACCEPTED.value, "retrying"})
@@ -44,13 +49,20 @@ class Row:
     """The data item as it was posted last."""
     record: int = -1
     key: tuple[str, str] = ("", "")
+    lane: str = ""
+    """Where it waits or waited; empty for a filtered one."""
     uid: str = ""
     """The same in all pods; empty while nobody elsewhere knows of it."""
 
     @property
+    def open(self) -> bool:
+        """It is in the queue: more will be heard of it."""
+        return self.outcome in _OPEN
+
+    @property
     def stage(self) -> int:
         """Grows with what is known of its fate."""
-        return self.attempts if self.outcome in _OPEN else _FINAL
+        return self.attempts if self.open else _FINAL
 
     def told(self) -> dict[str, Any]:
         """As the API shows it."""
@@ -82,32 +94,45 @@ class Feed:
         self._by_event: dict[tuple[str, str], Row] = {}
         self._by_record: dict[int, Row] = {}
         self._by_uid: dict[str, Row] = {}
+        self._kinds: dict[tuple[str, str], deque[Row]] = {}
+        """(pipeline, integration) → its rows, oldest first."""
         self._second = 0
-        self._left = rate
+        self._left = self._spare = 0
+        self._taken: dict[tuple[str, str], int] = {}
+        """(pipeline, integration) → rows of this second."""
         self._number = 0
         self.seen = 0
         """Events that came by."""
         self.subscriptions: list[Subscription] = []
 
-    def wants(self) -> bool:
+    def wants(self, pipeline: str, integration: str) -> bool:
         """Whether the next event would be kept; counts it."""
         self.seen += 1
         second = int(self._now())
         if second != self._second:
-            self._second, self._left = second, self.rate
-        if not self._left:
+            self._second, self._left, self._spare = second, self.rate, _SPARE * self.rate
+            self._taken.clear()
+        kind = pipeline, integration
+        taken = self._taken.get(kind, 0)
+        if self._left:
+            self._left -= 1
+        elif taken < ASSURED and self._spare:
+            self._spare -= 1
+        else:
             return False
-        self._left -= 1
+        self._taken[kind] = taken + 1
         return True
 
-    def filtered(self, pipeline: str, integration: str, name: str, reason: Reason) -> None:
-        """An event that a rule left out."""
-        self._add(Row("", self._now(), pipeline, integration, name, Outcome.FILTERED.value, reason.value))
+    def filtered(self, pipeline: str, integration: str, name: str, reason: Reason, consent: str = "") -> None:
+        """An event that a rule left out; ``consent`` = who had spoken for its visitor by then."""
+        self._add(Row("", self._now(), pipeline, integration, name, Outcome.FILTERED.value, reason.value, consent=consent))
 
-    def accepted(self, pipeline: str, integration: str, name: str, event_id: str, payload: bytes, consent: str) -> None:
+    def accepted(
+        self, pipeline: str, integration: str, name: str, event_id: str, payload: bytes, consent: str, lane: str
+    ) -> None:
         """An event on its way to the spool."""
         row = Row("", self._now(), pipeline, integration, name, Outcome.ACCEPTED.value, "", payload, consent)
-        row.key = integration, event_id
+        row.key, row.lane = (integration, event_id), lane
         self._by_event[row.key] = row
         self._add(row)
 
@@ -124,7 +149,7 @@ class Feed:
             self._by_record[record] = row
 
     def settled(self, record: int, outcome: str, reason: str, code: str, answer: str, cure: str) -> None:
-        """What became of a record; ``outcome`` empty = it is tried again."""
+        """What became of a record; ``outcome`` empty = it stays in the queue, to be tried again."""
         row = self._by_record.get(record)
         if row is None:
             return
@@ -191,11 +216,27 @@ class Feed:
         self._number += 1
         row.id = str(self._number)
         self._rows[row.id] = row
+        kind = row.pipeline, row.integration
+        if kind in self._kinds:
+            self._kinds[kind].append(row)
+        else:
+            self._kinds[kind] = deque((row,))
         if len(self._rows) > KEPT:
-            _, old = self._rows.popitem(last=False)
-            self._forget(old)
-            self._by_uid.pop(old.uid, None)
+            self._make_room()
         self._tell(row)
+
+    def _make_room(self) -> None:
+        fullest = max(self._kinds, key=self._number_of)
+        rows = self._kinds[fullest]
+        old = rows.popleft()
+        if not rows:
+            del self._kinds[fullest]
+        del self._rows[old.id]
+        self._forget(old)
+        self._by_uid.pop(old.uid, None)
+
+    def _number_of(self, kind: tuple[str, str]) -> int:
+        return len(self._kinds[kind])
 
     def _tell(self, row: Row) -> None:
         for subscription in self.subscriptions:

@@ -36,6 +36,7 @@ def row_told(row: Row) -> bytes:
         "at": row.at,
         "attempts": row.attempts,
         "event_id": row.key[1],
+        "lane": row.lane,
     }
     return orjson.dumps(texts | told)
 
@@ -45,6 +46,7 @@ def row_heard(words: bytes) -> Row | None:
     try:
         found = orjson.loads(words)
         texts = {name: found[name] for name in (*_TEXTS, "payload", "sent", "event_id")}
+        texts["lane"] = found.get("lane", "")  # pods of an earlier version do not tell it
         if not all(isinstance(text, str) for text in texts.values()) or not texts["uid"]:
             return None
         event_id = texts.pop("event_id")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.outcome import Reason
-from gateway.telemetry.feed import KEPT, Feed, Row, Subscription
+from gateway.telemetry.feed import ASSURED, KEPT, RATE, Feed, Row, Subscription
 from gateway.telemetry.telling import SILENT_S, Bulletin, Others, row_heard, row_told
 
 PAYLOAD = orjson.dumps({"wire": "signal", "type": "track", "name": "Order Completed", "event_id": "order-1"})
@@ -44,7 +44,7 @@ def test_accepted_here_delivered_there_seen_by_a_third() -> None:
     edge, deliver, admin = net.feeds
     seen = Subscription()
     admin.subscriptions.append(seen)
-    edge.accepted("shop", "tiktok", "Order Completed", "order-1", PAYLOAD, "event")
+    edge.accepted("shop", "tiktok", "Order Completed", "order-1", PAYLOAD, "event", "tiktok")
     assert net.outcomes() == [["accepted"]] * 3
     deliver.mapped("tiktok", "order-1", 7, b'{"event":"Purchase"}')
     deliver.settled(7, "", "timeout", "timeout", "no answer", "")
@@ -62,7 +62,7 @@ def test_accepted_here_delivered_there_seen_by_a_third() -> None:
 def test_a_word_that_comes_late_undoes_nothing() -> None:
     net = Net(2)
     edge, admin = net.feeds
-    edge.accepted("shop", "tiktok", "Order Completed", "order-1", PAYLOAD, "event")
+    edge.accepted("shop", "tiktok", "Order Completed", "order-1", PAYLOAD, "event", "tiktok")
     (row,) = edge.recent(1, lambda _: True)
     early = row_told(row)
     edge.mapped("tiktok", "order-1", 7, b"{}")
@@ -88,13 +88,91 @@ def test_it_stays_bounded_whoever_tells() -> None:
     assert len(feed._by_uid) == len(feed._by_event) == KEPT
 
 
+class Second:
+    """A clock that is put on by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _pass(feed: Feed, pipeline: str, count: int, integration: str = "tiktok") -> None:
+    """``count`` events come by."""
+    for _ in range(count):
+        if feed.wants(pipeline, integration):
+            feed.filtered(pipeline, integration, "x", Reason.BOT)
+
+
+def _rows(feed: Feed, pipeline: str, integration: str = "tiktok") -> int:
+    return len(feed.recent(10 * KEPT, lambda row: (row.pipeline, row.integration) == (pipeline, integration)))
+
+
+def test_a_busy_pipeline_hides_no_quiet_one() -> None:
+    clock = Second()
+    feed = Feed(clock)
+    for _ in range(60):
+        _pass(feed, "busy", 100)
+        _pass(feed, "quiet", 1)
+        _pass(feed, "quiet", 1, "other")
+        clock.now += 1
+    assert (_rows(feed, "quiet"), _rows(feed, "quiet", "other")) == (60, 60)
+    assert _rows(feed, "busy") == KEPT - 120
+    assert feed.seen == 60 * 102
+
+
+def test_what_is_assured_is_bounded_as_well() -> None:
+    feed = Feed(lambda: 1000.0)
+    _pass(feed, "busy", 200)
+    assert _rows(feed, "busy") == RATE, "the busy one gets nothing on top"
+    _pass(feed, "brisk", 20)
+    assert _rows(feed, "brisk") == ASSURED
+    for number in range(100):
+        _pass(feed, f"shop-{number}", 10)
+    assert len(feed.recent(10 * KEPT, lambda _: True)) == 3 * RATE
+
+
+def test_the_fullest_makes_room_and_nothing_is_kept_twice() -> None:
+    feed = Feed(lambda: 1000.0)
+    for number in range(KEPT):
+        feed.accepted("old", "tiktok", "x", f"old-{number}", PAYLOAD, "event", "tiktok")
+    for number in range(2 * KEPT):
+        feed.accepted(f"shop-{number % 3}", "tiktok", "x", f"{number}", PAYLOAD, "event", "tiktok")
+    assert [_rows(feed, name) for name in ("old", "shop-0", "shop-1", "shop-2")] == [125, 125, 125, 125]
+    assert len(feed._rows) == len(feed._by_event) == sum(map(len, feed._kinds.values())) == KEPT
+
+
+def test_a_record_that_stays_in_the_queue_counts_each_try() -> None:
+    feed = Feed(lambda: 1000.0)
+    feed.accepted("shop", "tiktok", "Order Completed", "order-1", PAYLOAD, "event", "tiktok|TEST1")
+    (row,) = feed.recent(1, lambda _: True)
+    for _ in range(2):
+        feed.mapped("tiktok", "order-1", 7, b"{}")
+        feed.settled(7, "", "tiktok_auth", "40105", "revoked", "Regenerate it.")
+    assert (row.open, row.outcome, row.attempts, row.code, row.lane) == (True, "retrying", 2, "40105", "tiktok|TEST1")
+    heard = row_heard(row_told(row_with_uid(row)))
+    assert heard is not None
+    assert heard.lane == "tiktok|TEST1"
+    earlier = orjson.loads(row_told(row))
+    del earlier["lane"]
+    assert (older := row_heard(orjson.dumps(earlier))) is not None, "a pod of an earlier version"
+    assert older.lane == ""
+
+
+def row_with_uid(row: Row) -> Row:
+    """As others know it."""
+    row.uid = row.uid or "a-1"
+    return row
+
+
 def test_what_was_filtered_is_told_without_content() -> None:
     feed = Feed(lambda: 0.0)
     told: list[bytes] = []
     feed.announce = lambda row: told.append(row_told(row))
-    feed.filtered("shop", "tiktok", "Order Completed", Reason.CONSENT_DENIED)
+    feed.filtered("shop", "tiktok", "Order Completed", Reason.CONSENT_DENIED, "event+gpc")
     words = orjson.loads(told[0])
-    assert {name for name, value in words.items() if value} == {"pipeline", "integration", "name", "outcome", "reason"}
+    assert {name for name, value in words.items() if value} == {"pipeline", "integration", "name", "outcome", "reason", "consent"}
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)  # fmt: skip
