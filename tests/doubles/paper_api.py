@@ -185,7 +185,7 @@ class Paper:
         return {
             "cure": self.text("Send the currency as ISO 4217."), "refusal": "",
             "received": {"name": self.text("Order Completed"), "properties": {"description": self.text("a bag")}},
-            "consent": {"decision": "granted", "source": "event", "categories": ["marketing"]},
+            "consent": {"decision": "granted", "source": "event+onetrust", "categories": ["marketing"], "needed": [self.text("marketing")]},
             "mapped": item,
             "request": {"method": "POST", "url": "https://business-api.tiktok.com/open_api/v1.3/event/track/", "headers": {"Content-Type": "application/json"}, "body": {"data": [item]}},
             "answer": {"status": 200, "code": "40002", "message": self.text("Batch.0: currency is invalid"), "body": {"code": 40002}},

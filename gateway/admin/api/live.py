@@ -9,16 +9,18 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.admin import answers, letters
+from gateway.admin import answers, letters, requests
 from gateway.admin.errors import Refused, missing
 from gateway.admin.operation import Call, Input, Operations
-from gateway.outcome import Outcome
-from gateway.telemetry.feed import MAX_SUBSCRIBERS, RATE, Feed, Row, Subscription
+from gateway.lane import Lane
+from gateway.outcome import Outcome, Reason
+from gateway.telemetry.feed import ASSURED, MAX_SUBSCRIBERS, RATE, Feed, Row, Subscription
 
 operations = Operations()
 
 _BEAT_S = 15.0
-_SENTENCE = {Outcome.FILTERED.value: "not granted, or left out by a rule"}
+_REFUSALS = {Reason.CONSENT_DENIED.value: "denied", Reason.GPC.value: "denied", Reason.CONSENT_MISSING.value: "missing"}
+"""Reason → what was decided about consent. An event that ended for another reason did not end there."""
 
 
 class Which(Input):
@@ -82,7 +84,11 @@ async def live(call: Call) -> web.StreamResponse:
                 rate = (feed.seen - seen) / (now - since)
                 seen, since = feed.seen, now
                 if rate > RATE:
-                    lines.append(b"event: sampled\ndata: " + orjson.dumps({"rate": round(rate), "shown": RATE}) + b"\n\n")
+                    lines.append(
+                        b"event: sampled\ndata: "
+                        + orjson.dumps({"rate": round(rate), "shown": RATE, "assured": ASSURED})
+                        + b"\n\n"
+                    )
             await response.write(b"".join(lines) or b": still here\n\n")
     finally:
         feed.subscriptions.remove(subscription)
@@ -107,18 +113,15 @@ async def one(call: Call) -> dict[str, Any]:
         raise missing("event of that id; only the last 500 are kept")
     event = orjson.loads(row.payload) if row.payload else None
     preview = call.desk.preview(row.integration, event) if event else None
-    consent = (event or {}).get("consent", {})
     integration = call.desk.live.current.integrations.get(row.integration)
-    item = letters.shortened(orjson.loads(row.sent)) if row.sent else None
+    sent = orjson.loads(row.sent) if row.sent else None
+    lane = _stopped_lane(call, row)
     return {
         "row": _told(call, row),
         "received": letters.shortened(event) if event else None,
-        "consent": {
-            "decision": "granted" if event else _SENTENCE.get(row.outcome, ""),
-            "source": consent.get("source", row.consent),
-            "categories": consent.get("granted", []),
-        },
-        "mapped": item or (letters.shortened(preview.payload) if preview and preview.payload else None),
+        "consent": _consent(row, event, list(integration.consent) if integration else []),
+        "mapped": letters.shortened(sent or (preview and preview.payload) or {}) or None,
+        "refusal": preview.refusal if preview else "",
         "findings": [
             {"path": text.partition(": ")[0], "message": text.partition(": ")[2] or text, "severity": "warning"}
             for text in preview.findings
@@ -129,13 +132,56 @@ async def one(call: Call) -> dict[str, Any]:
             "method": "POST",
             "url": call.desk.endpoint,
             "headers": {"Content-Type": "application/json", "Access-Token": "<access token>"},
-            "body": {"event_source": "web", "event_source_id": integration.pixel_code if integration else "", "data": [item]},
+            "body": requests.body(integration.pixel_code if integration else "", _lane(call, row).test_code, sent),
         }
-        if item
+        if sent
         else None,
-        "answer": {"status": None, "code": row.code, "message": row.answer, "body": None} if row.code else None,
-        "cure": row.cure or letters.words(row.reason),
+        "answer": _answer(row, lane),
+        "cure": (lane and lane["cure"]) or row.cure or letters.words(row.reason),
+        "lane": lane,
     }
+
+
+def _consent(row: Row, event: dict[str, Any] | None, needed: list[str]) -> dict[str, Any]:
+    """What was decided about it, who spoke, and what the integration needs."""
+    known = (event or {}).get("consent", {})
+    if event is None and row.outcome == Outcome.FILTERED:
+        decision = _REFUSALS.get(row.reason, "not_the_cause")
+    else:
+        decision = "granted" if needed else "not_needed"
+    return {
+        "decision": decision,
+        "source": known.get("source", row.consent),
+        "categories": known.get("granted", []),
+        "needed": needed,
+    }
+
+
+def _answer(row: Row, lane: dict[str, Any] | None) -> dict[str, Any] | None:
+    """TikTok's; or, of an event that waits with its lane, what keeps it."""
+    if row.code:
+        return {"status": None, "code": row.code, "message": row.answer, "body": None}
+    if lane is None:
+        return None
+    said = " ".join(filter(None, (lane["code"], lane["message"])))
+    return {"status": None, "code": "", "message": f"It waits: delivery is {lane['state'].replace('_', ' ')}. {said}".rstrip(), "body": None}  # fmt: skip
+
+
+def _lane(call: Call, row: Row) -> Lane:
+    """Where it waits; told by another pod that does not say so, where it would wait now."""
+    integration = call.desk.live.current.integrations.get(row.integration)
+    return Lane.parse(row.lane or (integration.lane if integration else row.integration))
+
+
+def _stopped_lane(call: Call, row: Row) -> dict[str, Any] | None:
+    """The lane of an event that is not through yet, if nothing is sent there now."""
+    if not row.open:
+        return None
+    key = _lane(call, row)
+    for lane in call.desk.lanes():
+        if (lane["integration"], lane["test_event_code"]) == key:
+            return None if lane["state"] == "active" else lane
+    return None
 
 
 def _told(call: Call, row: Row) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Managed:
 
     def __init__(self, around: Whole, port: int) -> None:
         self.around = around
+        self.port = port
         self.base = f"http://127.0.0.1:{port}/api/v1/"
         self.headers = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -93,6 +94,73 @@ async def test_a_filtered_event_leaves_its_name_and_reason_only(managed: Managed
     found = await managed.get(f"live/{row['id']}")
     assert (found["received"], found["mapped"], found["request"]) == (None, None, None)
     assert "alice" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("event", "headers", "reason", "decision", "source"),
+    [
+        ({"context": {"consent": {"marketing": False}}}, {}, "consent_denied", "denied", "event"),
+        ({}, {"Sec_GPC": "1"}, "gpc", "denied", "event+gpc"),
+        ({"context": {}}, {}, "consent_missing", "missing", "default"),
+    ],
+)
+async def test_who_spoke_for_a_visitor_is_told_of_what_consent_stopped(
+    managed: Managed, event: dict[str, Any], headers: dict[str, str], reason: str, decision: str, source: str
+) -> None:
+    await managed.around.post(purchase("order-1", **event), **headers)
+    (row,) = await managed.rows(1, "filtered")
+    found = (await managed.get(f"live/{row['id']}"))["consent"]
+    assert (row["reason"], found["decision"], found["source"], found["needed"]) == (reason, decision, source, ["marketing"])
+
+
+async def test_an_event_that_no_mapping_sends_says_where_it_stopped(managed: Managed) -> None:
+    await managed.around.post(purchase("order-1", event="Banner Dismissed"))
+    (row,) = await managed.rows(1, "filtered")
+    found = await managed.get(f"live/{row['id']}")
+    assert (row["reason"], found["mapped"], found["consent"]["decision"]) == ("unmapped", None, "granted")
+    assert "Banner Dismissed" in found["refusal"]
+
+
+async def test_a_suspended_lane_is_told_by_what_it_refused_and_by_what_waits(managed: Managed) -> None:
+    await managed.around.faults(code=40105)
+    await managed.around.post(purchase("order-1"))
+    (refused,) = await managed.rows(1, "retrying")
+    assert (refused["code"], refused["reason"], refused["attempts"]) == ("40105", "tiktok_auth", 1)
+    found = await managed.get(f"live/{refused['id']}")
+    assert (found["answer"]["code"], found["lane"]["state"]) == ("40105", "suspended")
+    assert "access token" in found["cure"]
+    await managed.around.post(purchase("order-2"))
+    (waiting,) = await managed.rows(1, "accepted")
+    found = await managed.get(f"live/{waiting['id']}")
+    assert (found["request"], found["answer"]["code"], waiting["attempts"]) == (None, "", 0)
+    assert "40105" in found["answer"]["message"]
+    assert "access token" in found["cure"]
+
+
+async def test_a_request_can_be_made_again_with_its_test_code_and_without_its_person(managed: Managed) -> None:
+    around = managed.around
+    around.write(CONFIG.replace("access_token:", "test_event_code: TEST123, access_token:") + ADMIN.format(port=managed.port))
+    around.send(signal.SIGHUP)
+
+    async def tested() -> bool:
+        return bool((await managed.get("integrations"))["items"][0]["test_event_code"])
+
+    await around.until(tested)
+    await around.post(purchase("order-1", traits={"email": "alice@example.com"}))
+    (row,) = await managed.rows(1, "delivered")
+    around.write(CONFIG + ADMIN.format(port=managed.port))
+    around.send(signal.SIGHUP)
+
+    async def live() -> bool:
+        return not await tested()
+
+    await around.until(live)
+    found = await managed.get(f"live/{row['id']}")
+    body = found["request"]["body"]
+    assert body["test_event_code"] == "TEST123", "what it was sent with, not what is set now"
+    assert body["data"][0]["user"]["email"] == "<sha256 of the e-mail>"
+    assert "…" not in json.dumps(body, ensure_ascii=False)
+    assert found["mapped"]["user"]["email"].endswith("…")
 
 
 async def test_rows_come_as_they_happen(managed: Managed) -> None:

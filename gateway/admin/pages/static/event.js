@@ -1,7 +1,7 @@
 // One event's whole way in a drawer: received, consent, mapped, request, answer, and what to do.
 import { get, id as encoded } from './api.js';
 import { h } from './dom.js';
-import { label, outcome, time } from './format.js';
+import { label, left, outcome, time } from './format.js';
 import { broken, button, copy, copyButton, dialog, json } from './ui.js';
 import { icon } from './dom.js';
 
@@ -17,15 +17,35 @@ export const curl = (request) => {
 const step = (mark, sign, title, ...inside) => h('li', { class: 'step' }, h('span', { class: `mark ${mark}` }, icon(sign)), h('div', {}, h('h3', {}, title), inside));
 const folded = (title, value, name) => value && h('details', {}, h('summary', {}, title), json(value, { name }));
 
-const SPEAKERS = { event: 'the event’s own context.consent', gpc: 'Global Privacy Control', default: 'consent.default of the configuration', header: 'the X-Consent header', asserted: 'the site’s assertion' };
+const SPEAKERS = { event: 'the event’s own context.consent', gpc: 'Global Privacy Control', default: 'consent.default of the configuration', onetrust: 'the OneTrust cookie', cookiebot: 'the Cookiebot cookie', tcf: 'the IAB TCF string', cookie: 'the site’s consent cookie', consent_mode: 'Google consent mode' };
+const speakers = (source) => new Intl.ListFormat('en-GB').format(source.split('+').map((each) => SPEAKERS[each] || each));
+const DECISIONS = { granted: ['granted', 'good'], not_needed: ['not needed', 'good'], denied: ['denied', 'bad'], missing: ['no signal', 'bad'], not_the_cause: ['not the cause', ''] };
+const consentSaid = ({ decision, source, needed }) => {
+  const wanted = needed?.length ? ` The integration needs ${new Intl.ListFormat('en-GB').format(needed)}.` : '';
+  if (decision === 'not_needed') return 'The integration needs no consent.';
+  if (decision === 'missing') return source && source !== 'default' ? `What was said, by ${speakers(source)}, does not grant what is needed, and consent.default is deny.${wanted}` : `No consent signal was found, and consent.default is deny.${wanted}`;
+  if (decision === 'not_the_cause') return `It was left out for another reason.${source ? ` Of consent, ${speakers(source)} spoke.` : ''}`;
+  return `${source ? `Decided by ${speakers(source)}.` : 'Who decided is not known any more.'}${wanted}`;
+};
 const consentStep = (consent) => {
-  const said = consent.decision || consent.outcome || '';
-  const good = ['granted', 'not_needed', 'asserted'].includes(said);
+  const [said, kind] = DECISIONS[consent.decision] || [consent.decision ? label(consent.decision).toLowerCase() : 'not decided', ''];
   const categories = Array.isArray(consent.categories) ? consent.categories.map((name) => [name, true]) : Object.entries(consent.categories || {});
-  return step(good ? 'good' : said ? 'bad' : '', 'shield', `Consent: ${said ? label(said).toLowerCase() : 'not decided'}`,
-    h('p', { class: 'soft' }, consent.source ? `Decided by ${SPEAKERS[consent.source] || consent.source}.` : 'No consent signal was found.', consent.needed?.length ? ` Needed: ${consent.needed.join(', ')}.` : ''),
+  return step(kind, 'shield', `Consent: ${said}`, h('p', { class: 'soft' }, consentSaid(consent)),
     categories.length > 0 && h('div', { class: 'row' }, categories.map(([name, granted]) => h('span', { class: `chip ${granted ? 'good' : 'bad'}` }, `${name}: ${granted ? 'granted' : 'denied'}`))));
 };
+/** Why there is no payload: the mapping stopped it, or something before the mapping. */
+const notMapped = (found) => {
+  const here = found.received || ['unmapped', 'event_disabled', 'invalid_event'].includes(found.row.reason);
+  return step(here ? 'bad' : '', 'integrations', here ? 'Not mapped: it stopped here' : 'Not mapped', h('p', { class: 'soft' }, found.refusal || found.words || (here ? 'The mapping does not send it.' : 'It did not get this far.')), findingsOf(found.findings),
+    here && found.row.integration && found.row.reason !== 'integration_removed' && h('div', {}, h('a', { class: 'btn small', href: `/integrations/${encoded(found.row.integration)}/mappings` }, 'Open the field mappings')));
+};
+const requestStep = ({ request }) => {
+  const code = request.body?.test_event_code;
+  return step('info', 'send', 'Request', h('p', { class: 'soft mono' }, `${request.method || 'POST'} ${request.url}`), h('p', { class: 'small soft' }, code ? ['With test event code ', h('code', {}, code), '.'] : 'Without a test event code: made again as it is, it counts in your reports.'),
+    h('div', {}, copyButton(() => curl(request), 'Copy as curl', 'Copied. Set TIKTOK_ACCESS_TOKEN in your shell, and put in what stands in <…>: hashes and addresses are not shown.')), folded('Body', request.body, 'request body'));
+};
+const unanswered = ({ lane, answer }) => step(lane ? 'warn' : '', 'clock', lane ? `It waits: delivery is ${label(lane.state).toLowerCase()}` : 'No answer yet',
+  h('p', { class: 'soft' }, lane ? [[lane.code, lane.message].filter(Boolean).join(' – '), lane.next_try ? [' Next try ', left(lane.next_try), '.'] : ''] : answer?.message || 'It waits in the spool for its turn.'));
 const findingsOf = (findings) => findings?.length > 0 && h('ul', { class: 'findings' }, findings.map((finding) => h('li', {}, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))));
 
 const build = (found) => {
@@ -40,10 +60,10 @@ const build = (found) => {
     h('ol', { class: 'steps' },
       step('info', 'live', 'Received', h('p', { class: 'soft' }, time(row.at), row.pipeline && ` · pipeline ${row.pipeline}`, found.wire && ` · ${found.wire}`), found.received ? folded('Sealed event: identity is hashed, nothing raw is kept', found.received, 'sealed event') : h('p', { class: 'soft' }, 'Nothing of it was stored.')),
       found.consent && consentStep(found.consent),
-      found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : step('', 'integrations', 'Not mapped', h('p', { class: 'soft' }, found.refusal || found.words || 'It did not get this far.'), findingsOf(found.findings)),
-      found.request && step('info', 'send', 'Request', h('p', { class: 'soft mono' }, `${found.request.method || 'POST'} ${found.request.url}`), h('div', {}, copyButton(() => curl(found.request), 'Copy as curl', 'Copied; set TIKTOK_ACCESS_TOKEN in your shell')), folded('Body', found.request.body, 'request body')),
-      settled ? step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, answer.status ? `HTTP ${answer.status}` : '', row.attempts ? ` · attempt ${row.attempts}` : '', answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer'))
-        : found.mapped && step('', 'clock', 'No answer yet', h('p', { class: 'soft' }, answer?.message || 'It waits in the spool for its turn.'))),
+      found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : notMapped(found),
+      found.request && requestStep(found),
+      settled ? [step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, answer.status ? `HTTP ${answer.status}` : '', row.attempts ? ` · attempt ${row.attempts}` : '', answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer')), found.lane && unanswered(found)]
+        : found.mapped && unanswered(found)),
   ];
 };
 

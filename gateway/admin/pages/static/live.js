@@ -138,7 +138,7 @@ const listen = () => {
     const found = JSON.parse(message.data);
     const busy = found.rate > found.shown;
     $('sampled').hidden = !busy;
-    if (busy) put($('sampled'), banner('info', 'A sample is shown', `${count(Math.round(found.rate))} events a second arrive; ${count(Math.round(found.shown))} of them are shown. All are counted in the overview.`));
+    if (busy) put($('sampled'), banner('info', 'A sample is shown', `${count(Math.round(found.rate))} events a second arrive, of all pipelines together; about ${count(Math.round(found.shown))} of them are shown, at least ${count(found.assured ?? 1)} of each pipeline and integration. All are counted in the overview.`));
   });
 };
 const load = async () => {
