@@ -1,24 +1,28 @@
 """``ttgateway demo`` (io): everything at once, to try it out."""
 
 import contextlib
+import json
 import secrets
 import shutil
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
+from gateway.catalog.store import CatalogueUnusable, ChangedMeanwhile, Revision, Store
 from gateway.cli import options
+from gateway.cli.furnish import INTEGRATION, Beginning, Wanted, furnish
 from gateway.cli.processes import Parts, free_port, is_free
 
 _KEY = "dk_demo_shop"
 _VISITOR_IP = "81.2.69.142"
-_TOKEN = "TTGATEWAY_DEMO_TOKEN"  # noqa: S105 - the variable's name
-_ADMIN_TOKEN = "TTGATEWAY_DEMO_ADMIN_TOKEN"  # noqa: S105 - the same
+_ADMIN_TOKEN = "TTGATEWAY_DEMO_ADMIN_TOKEN"  # noqa: S105 - the variable's name
 _CONFIG = """\
 # Written by `ttgateway demo`.
 version: 1
@@ -28,22 +32,14 @@ edge:
   prefix: /gw
 ops: {{listen: 127.0.0.1:{ops}}}
 admin: {{listen: 127.0.0.1:{admin}, tokens: [{{name: demo, role: editor, token: "${{env:{admin_token}}}"}}]}}
-catalog: {{path: {state}/catalog}}
+catalog: {{path: {catalogue}, test_code_lifetime: {lifetime}}}
 spool: {{path: {state}/spool, max_bytes: 64MiB}}
 consent: {{default: deny}}
 drain: {{delay: 0s, grace: 5s}}
 {delivery}
-pipelines:
-  - {{id: demo, key: {key}, integrations: [tiktok], default_region: GB}}
-integrations:
-  - id: tiktok
-    name: TikTok
-    preset: {preset}
-    pixel_code: {pixel}
-    access_token: ${{env:{token}}}
-    test_event_code: {test_code}
 """
 _SANDBOX_PIXEL = "CDEMO0000000000000AB"
+_PRESET = "retail"
 
 
 class _Wish(NamedTuple):
@@ -51,6 +47,7 @@ class _Wish(NamedTuple):
     pixel: str
     token: str
     test_code: str
+    preset: str
 
     @property
     def real(self) -> bool:
@@ -75,13 +72,17 @@ class _Wish(NamedTuple):
 @click.option(
     "--preset",
     envvar="PRESET",
-    default="retail",
+    default=_PRESET,
     show_default=True,
     type=click.Choice(["retail", "travel", "automotive", "b2b_saas"]),
 )
 @click.option("--port", envvar="PORT", type=click.IntRange(1, 65535), help="The gateway's port; 8080 or a free one by default.")
-def command(upstream: str, pixel: str, token: str, test_code: str, preset: str, port: int | None) -> None:
+@click.pass_context
+def command(context: click.Context, upstream: str, pixel: str, token: str, test_code: str, preset: str, port: int | None) -> None:
     """Run the gateway in front of a demo shop, with a TikTok sandbox behind it; Ctrl-C ends everything.
+
+    Its pipeline and integration can be changed in the management UI. What is changed there is kept below .run in the current directory, and holds the next
+    time wherever no option says otherwise.
 
     Each option can also be given as the environment variable UPSTREAM, PIXEL, TOKEN, TEST_CODE, PRESET or PORT (make run UPSTREAM=...).
 
@@ -91,13 +92,15 @@ def command(upstream: str, pixel: str, token: str, test_code: str, preset: str, 
       ttgateway demo --upstream http://127.0.0.1:3000
       PIXEL=C4AB... TOKEN=... TEST_CODE=TEST12345 ttgateway demo --upstream http://127.0.0.1:3000
     """
-    wish = _Wish(upstream.strip(), pixel.strip(), token.strip(), test_code.strip())
+    if context.get_parameter_source("preset") is ParameterSource.DEFAULT:
+        preset = ""
+    wish = _Wish(upstream.strip(), pixel.strip(), token.strip(), test_code.strip(), preset)
     _check(wish, port)
     # with TikTok behind it, what is not delivered yet must survive the demo
     state = Path(".run/tiktok").absolute() if wish.real else Path(tempfile.mkdtemp(prefix="ttgateway-demo-"))
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        sys.exit(_run(wish, preset, port or free_port(8080), state))
+        sys.exit(_run(wish, port or free_port(8080), state))
     finally:
         if not wish.real:
             shutil.rmtree(state, ignore_errors=True)
@@ -120,13 +123,23 @@ def _check(wish: _Wish, port: int | None) -> None:
         raise click.UsageError(f"port {port} is in use; choose another with PORT=… or leave it out.")
 
 
-def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
+def _catalogue(wish: _Wish, state: Path) -> Store:
+    """Where the entries are kept: also of the sandbox's demo they outlive it, or nobody could build on them. Where nothing can be written, for its duration."""
+    if not wish.real:
+        kept = Store(Path(".run/demo/catalog").absolute())
+        if not kept.fault():
+            return kept
+    return Store(state / "catalog")
+
+
+def _run(wish: _Wish, port: int, state: Path) -> int:
     from gateway.config import environment
     from gateway.config.load import load
 
     ops, admin, sandbox, shop = free_port(9090), free_port(8081), free_port(), free_port()
     secret = secrets.token_urlsafe(24)
     sandbox_url = "" if wish.real else f"http://127.0.0.1:{sandbox}"
+    store = _catalogue(wish, state)
     config = state / "gateway.yaml"
     config.write_text(
         _CONFIG.format(
@@ -136,17 +149,22 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
             admin=admin,
             admin_token=_ADMIN_TOKEN,
             state=state,
+            catalogue=json.dumps(str(store.folder)),
+            # the demo shop's orders are invented: no clock may let them count
+            lifetime="0s" if wish.real and not wish.upstream else "1h",
             delivery="" if wish.real else f'delivery: {{endpoint: "{sandbox_url}/open_api/v1.3/event/track/", linger: 50ms}}',
-            key=_KEY,
-            preset=preset,
-            pixel=wish.pixel or _SANDBOX_PIXEL,
-            token=_TOKEN,
-            test_code=f'"{wish.test_code}"' if wish.test_code else "null",
         ),
         encoding="utf-8",
     )
-    variables = environment.variables() | {_TOKEN: wish.token or "sandbox", _ADMIN_TOKEN: secret}
-    if problems := load(config, variables).problems:
+    variables = environment.variables() | {_ADMIN_TOKEN: secret}
+    wanted = Wanted(_KEY, wish.pixel, wish.token, wish.test_code, wish.preset)
+    beginning = Beginning(_SANDBOX_PIXEL, "sandbox", _PRESET)
+    try:
+        head, problems = furnish(store, wanted, beginning, lambda text: load(config, variables, text).problems, time.time())
+    except (CatalogueUnusable, ChangedMeanwhile, OSError) as error:
+        click.echo(f"{error}\nDelete {store.folder} to begin anew.", err=True)
+        return options.EXIT_CONFIGURATION
+    if problems:
         for problem in problems:
             click.echo(str(problem), err=True)
         return options.EXIT_CONFIGURATION
@@ -173,7 +191,7 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
                 return 0
             click.echo("a part did not start; see its lines above.", err=True)
             return options.EXIT_FAILED
-        _tell(wish, port, ops, f"http://127.0.0.1:{admin}/login#token={secret}", sandbox_url)
+        _tell(wish, head, store.folder, port, ops, f"http://127.0.0.1:{admin}/login#token={secret}", sandbox_url)
         if ended := parts.wait_ended():
             click.echo(f"{ended} ended by itself; stopping the rest.", err=True)
             return options.EXIT_FAILED
@@ -181,19 +199,17 @@ def _run(wish: _Wish, preset: str, port: int, state: Path) -> int:
     return 0
 
 
-def _tell(wish: _Wish, port: int, ops: int, login: str, sandbox_url: str) -> None:
+def _tell(wish: _Wish, head: Revision, catalogue: Path, port: int, ops: int, login: str, sandbox_url: str) -> None:
     site = f"http://127.0.0.1:{port}"
     lines = ["", f"  {'your app' if wish.upstream else 'demo shop'}, through the gateway   {site}/"]
     if sandbox_url:
         lines.append(f"  what TikTok's sandbox received    {sandbox_url}/sandbox/")
     else:
-        where = (
-            f"test event code {wish.test_code}: see your pixel's Test events tab"
-            if wish.test_code
-            else "LIVE: events count in your reports"
-        )
+        code = (head.entry("integrations", INTEGRATION) or {}).get("test_event_code")
+        where = f"test event code {code}: see your pixel's Test events tab" if code else "LIVE: events count in your reports"
         lines.append(f"  TikTok, pixel {wish.pixel}           {where}")
     lines += [f"  management UI, signed in          {login}"]
+    lines += [f"  what you change there is kept in   {catalogue}"]
     lines += [f"  every event's outcome in numbers  http://127.0.0.1:{ops}/metrics", "", "  Try"]
     if wish.upstream:
         if not _reachable(wish.upstream):

@@ -1,17 +1,22 @@
 """Commands that need the world: the demo, and a test event against the sandbox."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from ports import free_port
 from whole import USER_AGENT, Whole, purchase, whole
+
+ROOT = Path(__file__).parents[2]
+OVERRIDE = {"vendor_event_name": "Subscribe", "enabled": True, "mappings": []}
 
 
 async def _command(*arguments: str) -> tuple[int | None, str]:
@@ -54,11 +59,12 @@ async def test_send_test_runs_beside_the_gateway(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def demo(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running demo and what it printed; whatever happens, it is ended so that it ends its parts."""
+async def demo(folder: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running demo and what it printed; whatever happens, it is ended so that it ends its parts. Started in ``folder``, where it keeps its catalogue."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "demo", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+        sys.executable, "-m", "gateway", "demo", *arguments,
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
     assert process.stdout is not None
     text = ""
     try:
@@ -75,9 +81,12 @@ async def demo(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Proces
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-async def test_the_demo_runs_and_ends_cleanly(end: signal.Signals) -> None:
+async def test_the_demo_runs_and_ends_cleanly(tmp_path: Path, end: signal.Signals) -> None:
     port = free_port()
-    async with demo("--port", str(port)) as (process, text), aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}) as session:
+    async with (
+        demo(tmp_path, "--port", str(port)) as (process, text),
+        aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}) as session,
+    ):
         site = f"http://127.0.0.1:{port}"
         assert site in text
         sandbox = re.search(r"received\s+(http://\S+)/sandbox/", text)
@@ -97,10 +106,37 @@ async def test_the_demo_runs_and_ends_cleanly(end: signal.Signals) -> None:
                 await session.get(address)
 
 
+async def _until_answered(session: aiohttp.ClientSession, address: str, headers: dict[str, str]) -> dict[str, Any]:
+    """The management listener comes after the gateway is ready: the site does not wait for it."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(aiohttp.ClientConnectionError):
+                async with session.get(address, headers=headers) as answer:
+                    return dict(await answer.json())
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_changed_in_the_demo_s_ui_holds_the_next_time(tmp_path: Path) -> None:
+    """Its integration is there to be changed: the token broken, an event mapped otherwise."""
+    for change in (True, False):
+        async with demo(tmp_path) as (_, text), aiohttp.ClientSession() as session:
+            link = re.search(r"(http://\S+)/login#token=(\S+)", text)
+            assert link is not None
+            address = f"{link[1]}/api/v1/integrations/tiktok"
+            headers = {"Authorization": f"Bearer {link[2]}", "If-Match": "*"}
+            found = await _until_answered(session, address, headers)
+            assert (found["declared"], found["has_token"], found["pipelines"]) == (False, True, ["demo"])
+            assert found["events"] == ({} if change else {"Order Completed": OVERRIDE})
+            if change:
+                body = {"events": {"Order Completed": OVERRIDE}}
+                async with session.put(f"{address}/mappings", headers=headers, json=body) as answer:
+                    assert answer.status == 200, await answer.text()
+
+
 async def test_the_demo_fronts_an_app_of_your_own(tmp_path: Path) -> None:
     async with whole(tmp_path) as around:
         around.edge = free_port()
-        async with demo("--port", str(around.edge), "--upstream", f"http://127.0.0.1:{around.site}"):
+        async with demo(tmp_path, "--port", str(around.edge), "--upstream", f"http://127.0.0.1:{around.site}"):
             assert await around.get("/mine") == (200, b"page /mine")
 
 
