@@ -14,6 +14,15 @@ _ID_KEYS = ("content_id", "product_id", "sku", "item_id", "id")
 _OWN_PRODUCT = frozenset({"content_id", "product_id", "sku", "item_id"})
 """An event with one of these is about a single product; a bare ``id`` counts only beside a price, for it may be the order's."""
 _PRICE_KEYS = ("price", "item_price", "unit_price")
+KEYS: dict[str, tuple[str, ...]] = {
+    "content_id": _ID_KEYS,
+    "content_name": ("content_name", "name", "item_name", "title"),
+    "content_category": ("content_category", "category", "item_category"),
+    "brand": ("brand", "item_brand"),
+    "price": _PRICE_KEYS,
+    "quantity": ("quantity",),
+}
+"""TikTok's field of a product → the names it is read by, first one first; the preset's own names of an id come after these."""
 
 Lines = tuple[list[dict[str, Any]], float | int | None, int | None, Any]
 

@@ -13,7 +13,7 @@ from gateway.mapping.contents import lines, measure
 
 _SEARCH_KEYS = ("search_string", "query", "search_term")
 _ORDER_KEYS = ("order_id", "transaction_id")
-_VALUE_KEYS = ("value", "revenue", "total")
+VALUE_KEYS = ("value", "revenue", "total")
 _FLIGHT_KEYS = frozenset(
     "origin_airport destination_airport departing_departure_date departing_arrival_date returning_departure_date returning_arrival_date flight_id".split()
 )
@@ -39,7 +39,7 @@ def build(source: dict[str, Any], shape: Shape, findings: list[str], change: Con
     if change is not None and (changed := change(contents, findings)):
         contents = changed
         total, count = measure(contents)
-    for key in _VALUE_KEYS:
+    for key in VALUE_KEYS:
         raw = get(key)
         if raw is not None and raw != "":
             value = number(raw)
@@ -58,7 +58,7 @@ def build(source: dict[str, Any], shape: Shape, findings: list[str], change: Con
                 findings.append(f"properties.{key}: {rule[1]}, omitted")
             else:
                 out[key] = found
-    for target, keys in _FALLBACKS:
+    for target, keys in FALLBACKS:
         if target not in out:
             for key in keys:
                 if found := trimmed(get(key)):
@@ -168,6 +168,8 @@ _RULES: dict[str, Rule] = {
     "preferred_price_range": (_range, "not two numbers"),
 }
 """Property → (what it becomes, or None; what is said then). Read by name from every event."""
+NAMESAKES = frozenset(_RULES)
+"""Properties that are read under TikTok's name for them."""
 _EXPLICIT: dict[str, Rule] = {
     "value": (_amount, "not a usable amount"),
     "contents": (_given_contents, "not a list of products"),
@@ -176,7 +178,7 @@ _EXPLICIT: dict[str, Rule] = {
     "order_id": (_text, "not a text"),
 }
 """The same for those that an event's own properties reach by the chains below."""
-_FALLBACKS = (("search_string", _SEARCH_KEYS), ("order_id", _ORDER_KEYS))
+FALLBACKS = (("search_string", _SEARCH_KEYS), ("order_id", _ORDER_KEYS))
 _SPOKEN_FOR = frozenset({
     *_RULES, *_EXPLICIT, *tiktok.CONTENT_STRINGS, "price", "quantity", "products", "items", "event_id",
 })  # fmt: skip

@@ -17,6 +17,7 @@ from documented import undocumented
 
 from gateway.admin.pages.site import Pages
 from gateway.mapping import tiktok
+from gateway.mapping.described import described, namesakes
 from gateway.mapping.presets import PRESETS
 from gateway.mapping.transforms import TRANSFORMS
 from gateway.outcome import WORDS
@@ -229,6 +230,8 @@ class Paper:
             "default_action": "drop",
             "sources": [{"path": "properties.total", "example": self.text("99.95"), "seen": 44}],
             "etag": '"1"',
+            "fields": [field._asdict() for field in described("retail")],
+            "namesakes": [f"properties.{name}" for name in namesakes("retail")],
         }
 
     async def verify(self, _: web.Request) -> Any:

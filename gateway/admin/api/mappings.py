@@ -14,6 +14,7 @@ from gateway.admin.errors import missing
 from gateway.admin.operation import Call, Input, Operations
 from gateway.catalog.model import IntegrationSettings
 from gateway.mapping.compile import Program
+from gateway.mapping.described import described, namesakes
 from gateway.mapping.names import canonical
 from gateway.mapping.presets import PRESETS
 from gateway.mapping.settings import Defaults, EventOverride, GlobalMappings
@@ -148,6 +149,8 @@ def _told(call: Call) -> web.Response:
         "defaults": shown.plain(settings.defaults),
         "default_action": settings.default_action,
         "sources": sources,
+        "fields": [field._asdict() for field in described(settings.preset)],
+        "namesakes": [f"properties.{name}" for name in namesakes(settings.preset)],
         "etag": etag,
     }
     return tagged(body, etag)

@@ -93,8 +93,13 @@ async def test_a_really_seen_event_is_previewed(page: Page, stack: Stack) -> Non
     await page.goto(f"{stack.admin}/integrations/tiktok-shop/mappings")
     payload = page.get_by_role("group", name="payload", exact=True)
     await expect(payload).to_contain_text('"value": 99.95')
+    await page.locator(".map-row", has_text="Order Completed").click()
+    await expect(payload).to_contain_text('"order_id": "77"')
+    await page.locator(".map-row", has_text="Product Viewed").click()
+    await expect(payload).to_contain_text('"event": "ViewContent"')
     await page.get_by_label("Event to preview").select_option(index=2)
     await expect(payload).to_contain_text('"order_id": "77"')
+    await expect(page.get_by_role("button", name=re.compile("^Override "))).to_have_count(0)
 
 
 async def test_signing_in_and_out(browser: Browser, stack: Stack) -> None:

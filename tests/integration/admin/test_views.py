@@ -216,6 +216,10 @@ async def test_entries_are_told_without_their_secrets(managed: Managed) -> None:
     assert {"source": "Order Completed", "event": "Purchase"}.items() <= next(
         row for row in rows if row["source"] == "Order Completed"
     ).items()
+    found = await managed.get("integrations/tiktok-shop/mappings")
+    (value,) = [field for field in found["fields"] if field["target"] == "properties.value"]
+    assert value["sources"] == ["properties.value", "properties.revenue", "properties.total"]
+    assert "properties.description" in found["namesakes"]
     everything = ["settings", "integrations", "integrations/tiktok-shop", "integrations/tiktok-shop/yaml", "integrations/tiktok-shop/mappings",
                   "integrations/tiktok-shop/verify", "pipelines", "pipelines/shop", "catalogue", "overview", "live/recent", "revisions", "openapi.json"]  # fmt: skip
     for path in everything:

@@ -46,6 +46,32 @@ const one = (mapping, { path, changed, removed, transforms, locked }) => {
     valueMap(mapping, changed, locked), wrong);
 };
 
+const ROOMS = ['products', 'contents', 'items'].map((name) => `properties.${name}[].`);
+const inSealed = (source) => (source.startsWith('products[].') ? ROOMS.map((room) => room + source.slice(11)) : [source.replace(/^context\.page\./, 'page.')]);
+const sameTarget = (one, other) => String(one).replace('[*]', '[]').replace(/^properties\.contents\[\]/, 'contents[]').trim() === other;
+const described = ({ target, sources, note }, { seen, overrides, begin, locked }) => {
+  const over = overrides.find((each) => sameTarget(each.target, target));
+  const found = (source) => inSealed(source).map((path) => seen.get(path)).find((each) => each !== undefined);
+  const room = (source) => source.slice(0, source.lastIndexOf('.') + 1);
+  const short = (source, n) => (n > 0 && room(source) === room(sources[n - 1]) ? source.slice(room(source).length) : source); // of one room, the names alone
+  const places = sources.flatMap((source, n) => [n > 0 && ' or ', h('code', { class: found(source) === undefined ? '' : 'seen', title: `${source}${found(source) === undefined ? '' : ` – seen lately${found(source) ? `, e.g. ${found(source)}` : ''}`}` }, short(source, n))]);
+  const preset = [places, note && (sources.length ? `, else ${note}` : note)];
+  return h('tr', {}, h('th', { scope: 'row' }, h('code', { title: target }, target.replace(/^properties\./, ''))),
+    h('td', {}, over ? [h('s', { class: 'soft' }, preset), h('div', {}, over.source ? h('code', {}, over.source) : 'the same for all', ' ', h('span', { class: 'chip info' }, 'override'))] : preset),
+    h('td', {}, !locked && !over && button('', { kind: 'quiet square', sign: 'plus', label: `Override ${target}`, on: () => begin(target) })));
+};
+/** What each of TikTok's fields is made of where nothing is mapped, and what the overrides make of it. `begin` adds an override of a field. */
+export const presetTable = ({ fields = [], namesakes = [], sources = [] }, { overrides, begin, locked: given = false }) => {
+  const around = { overrides, begin, locked: given || !mayEdit(), seen: new Map(sources.map((each) => [each.path, each.example])) };
+  const part = (name, rows) => h('table', { class: 'preset', 'aria-label': name }, h('tbody', {}, rows.map((each) => described(each, around))));
+  const [own, person] = [fields.filter((each) => /^(properties|contents)/.test(each.target)), fields.filter((each) => !/^(properties|contents)/.test(each.target))];
+  const others = namesakes.map((target) => ({ target, sources: [target] })).filter((each) => overrides.some((over) => sameTarget(over.target, each.target)));
+  return h('div', { class: 'stack tight' }, part('Fields of the preset', [...own, ...others]),
+    own.some((each) => each.target.startsWith('contents')) && h('p', { class: 'help' }, 'products may be called contents or items as well; an event with one of these names itself is one product.', sources.length > 0 && [' ', h('code', { class: 'seen' }, 'So marked'), ': seen in the latest events.']),
+    h('details', {}, h('summary', {}, 'Page, id and identity'), part('Page, id and identity', person), h('p', { class: 'help' }, 'Identity is found in all usual spellings, and hashed at the edge.')),
+    namesakes.length > 0 && h('details', {}, h('summary', {}, `${namesakes.length} more, under TikTok’s own names`), h('p', { class: 'help' }, 'Taken where an event has a property of that name: ', namesakes.flatMap((each, n) => [n > 0 && ', ', h('code', { class: around.seen.has(each) ? 'seen' : '' }, each.replace('properties.', ''))]), '.')));
+};
+
 /** The list of fields of one event. `owner.mappings` is changed in place. */
 export const fieldList = (owner, { path, changed, transforms, locked: given = false }) => {
   const locked = given || !mayEdit();
@@ -54,6 +80,7 @@ export const fieldList = (owner, { path, changed, transforms, locked: given = fa
   const draw = () => put(root, owner.mappings.map((mapping, n) => one(mapping, { path: `${path}.mappings.${n}`, changed, transforms, locked, removed: () => { owner.mappings.splice(n, 1); changed(); draw(); } })),
     h('div', {}, button('Add field', { kind: 'small', sign: 'plus', disabled: locked, on: () => { owner.mappings.push({ source: '', target: '' }); draw(); root.querySelector('.fieldmap:last-of-type input')?.focus(); } })));
   draw();
+  root.begin = (target) => { owner.mappings.push({ source: '', target }); changed(); draw(); [...root.querySelectorAll('.fieldmap')].at(-1)?.querySelector('input')?.focus(); };
   return root;
 };
 /** What can be chosen while typing: paths of events really seen, TikTok's fields, TikTok's events. */

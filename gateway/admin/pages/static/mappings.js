@@ -4,7 +4,7 @@ import { $, h, icon, later, put } from './dom.js';
 import { chip, count, label, plural, time } from './format.js';
 import { banner, broken, button, confirm, guard, json, mayEdit, toast } from './ui.js';
 import { duplicate, tabs } from './entries.js';
-import { fieldList, lists, showProblems } from './fieldmap.js';
+import { fieldList, lists, presetTable, showProblems } from './fieldmap.js';
 import { outdated } from './forms.js';
 import { part, readOnly, session } from './shell.js';
 
@@ -21,6 +21,7 @@ let saved = '';
 let catalogue = {};
 let recent = [];
 let chosen = 'example';
+let picked = false; // by hand: then it stays, whatever is opened
 let open = '';
 let pasted = JSON.stringify(EXAMPLE, null, 2);
 
@@ -91,8 +92,17 @@ const drawPreview = (found) => {
     found.payload && found.current && JSON.stringify(found.payload) !== JSON.stringify(found.current) && h('p', { class: 'small soft' }, 'Marked lines differ from what is in force now.'),
     found.payload && h('div', { class: 'stack tight' }, h('h3', {}, 'TikTok’s validation'), h('ul', { class: 'findings' }, findings.length ? findings.map((finding) => h('li', { class: finding.severity === 'error' ? 'bad' : '' }, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))) : h('li', { class: 'good' }, icon('check'), 'Nothing to complain about.'))));
 };
+/** Previews the latest real event of the row that is open, if there is one. */
+const follow = () => {
+  if (!picked) {
+    const latest = recent.find((row) => same(row.name, open));
+    chosen = latest ? String(latest.id) : 'example';
+    drawSource();
+  }
+  if (!picked || chosen === 'example') preview();
+};
 const drawSource = () => {
-  const choice = h('select', { 'aria-label': 'Event to preview', on: { change: (event) => { chosen = event.target.value; drawSource(); preview(); } } },
+  const choice = h('select', { 'aria-label': 'Event to preview', on: { change: (event) => { chosen = event.target.value; picked = true; drawSource(); preview(); } } },
     h('option', { value: 'example', selected: chosen === 'example' }, 'An example event'), h('option', { value: 'paste', selected: chosen === 'paste' }, 'Paste an event …'),
     recent.length > 0 && h('optgroup', { label: 'Really seen' }, recent.map((row) => h('option', { value: String(row.id), selected: chosen === String(row.id) }, `${time(row.at).textContent}  ${row.name || row.event}`))));
   put($('preview-source'), h('div', { class: 'stack tight' }, choice, chosen === 'paste' && h('textarea', { 'aria-label': 'Event as JSON', spellcheck: 'false', value: pasted, on: { input: (event) => { pasted = event.target.value; soon(); } } })));
@@ -109,12 +119,17 @@ const panel = (row) => {
   const own = draft.events[key] ? override(row.source) : {};
   const touch = (work) => { const target = override(row.source); work(target); Object.assign(own, target); changed(); refreshRow(row); };
   const holder = draft.events[key] || { mappings: [] };
-  const toggled = () => { if (holder.mappings.length && !draft.events[keyOf(row.source)]) draft.events[row.source] = holder; changed(); refreshRow(row); };
+  const preset = h('div');
+  const drawPreset = () => put(preset, presetTable(table, { overrides: [...holder.mappings, ...(draft.global.mappings || [])], begin: (target) => fields.begin(target), locked: locked() }));
+  const toggled = () => { if (holder.mappings.length && !draft.events[keyOf(row.source)]) draft.events[row.source] = holder; changed(); refreshRow(row); drawPreset(); };
+  const fields = fieldList(holder, { path: `events.${key}`, changed: toggled, transforms: catalogue.transforms || [], locked: locked() });
+  drawPreset();
   return h('div', { class: 'map-edit', id: `edit-${row.index}` },
     h('div', { class: 'row top' },
       h('div', { class: 'field grow' }, h('label', { for: `vendor-${row.index}` }, 'TikTok event'), h('input', { id: `vendor-${row.index}`, list: 'events', value: own.vendor_event_name || '', placeholder: row.preset_event || 'its own name', disabled: locked(), on: { input: (event) => touch((target) => { target.vendor_event_name = event.target.value.trim() || null; }) } })),
       h('label', { class: 'check' }, h('input', { class: 'switch', type: 'checkbox', checked: own.enabled !== false, disabled: locked(), on: { change: (event) => touch((target) => { target.enabled = event.target.checked; }) } }), h('span', {}, 'Send it'))),
-    h('div', { class: 'stack tight' }, h('h3', {}, 'Fields'), h('p', { class: 'help' }, 'The preset’s fields are found by themselves; add only what differs. Identity is hashed at the edge.'), fieldList(holder, { path: `events.${key}`, changed: toggled, transforms: catalogue.transforms || [], locked: locked() })),
+    h('div', { class: 'stack tight' }, h('h3', {}, 'Overrides'), h('p', { class: 'help' }, 'The preset’s fields, below, are found by themselves; add only what differs.'), fields),
+    h('div', { class: 'stack tight' }, h('h3', {}, 'Where the preset finds each field'), preset),
     !row.preset_event && !locked() && h('div', {}, button('Remove this event', { kind: 'small danger', on: () => { delete draft.events[keyOf(row.source)]; open = ''; changed(); draw(); } })));
 };
 const special = (key, title, text, holder, where) => {
@@ -126,14 +141,14 @@ const rowHead = (row) => {
   const own = draft.events[keyOf(row.source)];
   const target = own?.vendor_event_name || row.preset_event || row.source;
   const off = own?.enabled === false;
-  return [h('span', { class: 'clip', title: row.source }, row.source), icon('right'), h('span', { class: 'clip' }, off ? h('s', { class: 'soft' }, target) : target), h('span', { class: 'row' }, off ? chip('not sent', 'warn') : own && (own.vendor_event_name || own.mappings?.length) ? chip('override', 'info') : null, row.seen ? h('span', { class: 'small soft num', title: 'seen lately' }, count(row.seen)) : null, icon('down'))];
+  return [h('span', { class: 'name' }, row.source), icon('right'), h('span', { class: 'name' }, off ? h('s', { class: 'soft' }, target) : target), h('span', { class: 'row' }, off ? chip('not sent', 'warn') : own && (own.vendor_event_name || own.mappings?.length) ? chip('override', 'info') : null, row.seen ? h('span', { class: 'small soft num', title: 'seen lately' }, count(row.seen)) : null, icon('down'))];
 };
 const refreshRow = (row) => put($(`row-${row.index}`), rowHead(row));
 const draw = () => {
   const rows = [...(table.rows || [])];
   for (const key of Object.keys(draft.events)) if (!rows.some((row) => same(row.source, key))) rows.push({ source: key, preset_event: '' });
   rows.forEach((row, index) => { row.index = index; });
-  const body = rows.flatMap((row) => [h('button', { class: 'map-row', type: 'button', id: `row-${row.index}`, 'aria-expanded': String(open === row.source), on: { click: () => { open = open === row.source ? '' : row.source; draw(); $(`row-${row.index}`)?.focus(); if (chosen === 'example') preview(); } } }, rowHead(row)), open === row.source && panel(row)]);
+  const body = rows.flatMap((row) => [h('button', { class: 'map-row', type: 'button', id: `row-${row.index}`, 'aria-expanded': String(open === row.source), on: { click: () => { open = open === row.source ? '' : row.source; draw(); $(`row-${row.index}`)?.focus(); follow(); } } }, rowHead(row)), open === row.source && panel(row)]);
   put($('editor'), h('section', { class: 'card flush', 'aria-labelledby': 'h-events' }, h('div', { class: 'card-head' }, h('h2', { id: 'h-events' }, `Events – preset ${label(entry.preset)}`), h('p', {}, 'your event → TikTok’s')), body, !locked() && h('form', { class: 'map-edit', on: { submit: addEvent } }, h('div', { class: 'row' }, h('input', { id: 'new-event', class: 'grow', 'aria-label': 'Another event', placeholder: 'Another event, such as Newsletter Joined', list: 'unmapped' }), button('Add event', { type: 'submit', sign: 'plus' })))),
     h('section', { class: 'card flush', 'aria-label': 'More mappings' }, special(EVERY, 'Every event', 'fields for all events', draft.global, 'global'), special(OTHERS, 'Events that no row names', draft.defaults.action ? label(draft.defaults.action) : 'as in the settings', draft.defaults, 'defaults')));
   mark();
@@ -188,4 +203,4 @@ const load = async () => {
     put($('editor'), h('div', { class: 'card' }, broken(error, load)));
   }
 };
-Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), get('live/recent', { integration: name, limit: 30 }).then((found) => { recent = (found.items || []).filter((row) => row.outcome !== 'filtered'); })]).then(load);
+Promise.allSettled([get('catalogue').then((found) => { catalogue = found; }), get('live/recent', { integration: name, limit: 100 }).then((found) => { recent = (found.items || []).filter((row) => row.outcome !== 'filtered'); })]).then(load);
