@@ -139,6 +139,7 @@ async def one(call: Call) -> dict[str, Any]:
         "answer": _answer(row, lane),
         "cure": (lane and lane["cure"]) or row.cure or letters.words(row.reason),
         "lane": lane,
+        "integration_name": (integration and integration.settings.name) or row.integration,
     }
 
 

@@ -1,7 +1,7 @@
 // What can be done to an integration, wherever it is shown.
 import { id, post, read, remove, replace } from './api.js';
 import { h } from './dom.js';
-import { left, plural } from './format.js';
+import { chip, laneChip, left, plural } from './format.js';
 import { banner, button, confirm, dialog, guard, mayEdit, toast } from './ui.js';
 import { field, place } from './forms.js';
 
@@ -19,6 +19,14 @@ export const spelt = (seconds) => {
   if (typeof seconds !== 'number') return '';
   const [unit, size] = UNITS.find(([, each]) => seconds % each === 0) || UNITS.at(-1);
   return `${seconds / size}${unit}`;
+};
+
+/** How it stands, in one chip. Nothing is delivered for one that no pipeline feeds, however well its lane is. */
+export const standing = (entry) => {
+  if (entry.enabled === false) return chip('Disabled', '', true);
+  const state = entry.lane?.state;
+  if (!entry.pipelines?.length && (!state || state === 'active')) return chip('No pipeline', 'warn', true);
+  return state ? laneChip(state) : chip('Idle', '', true);
 };
 
 const HOUR_S = 3600;
@@ -80,4 +88,5 @@ export const duplicate = (entry) => dialog('Duplicate', ({ close, title }) => {
 export const tabs = (root, name, current) => {
   root.hidden = false;
   root.replaceChildren(...[['settings', where(name), 'Settings'], ['mappings', where(name, '/mappings'), 'Field mappings'], ['verify', where(name, '#verify'), 'Test and verify'], ['yaml', where(name, '#yaml'), 'YAML']].map(([key, href, text]) => h('a', { href, 'aria-current': key === current ? 'page' : undefined }, text)));
+  root.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 };

@@ -1,7 +1,7 @@
 // One event's whole way in a drawer: received, consent, mapped, request, answer, and what to do.
 import { get, id as encoded } from './api.js';
 import { h } from './dom.js';
-import { label, left, outcome, time } from './format.js';
+import { label, left, outcome, sentence, time } from './format.js';
 import { broken, button, copy, copyButton, dialog, json } from './ui.js';
 import { icon } from './dom.js';
 
@@ -45,7 +45,7 @@ const requestStep = ({ request }) => {
     h('div', {}, copyButton(() => curl(request), 'Copy as curl', 'Copied. Set TIKTOK_ACCESS_TOKEN in your shell, and put in what stands in <…>: hashes and addresses are not shown.')), folded('Body', request.body, 'request body'));
 };
 const unanswered = ({ lane, answer }) => step(lane ? 'warn' : '', 'clock', lane ? `It waits: delivery is ${label(lane.state).toLowerCase()}` : 'No answer yet',
-  h('p', { class: 'soft' }, lane ? [[lane.code, lane.message].filter(Boolean).join(' – '), lane.next_try ? [' Next try ', left(lane.next_try), '.'] : ''] : answer?.message || 'It waits in the spool for its turn.'));
+  h('p', { class: 'soft' }, lane ? [sentence([lane.code, lane.message].filter(Boolean).join(' – ')), lane.next_try ? [' Next try ', left(lane.next_try), '.'] : ''] : answer?.message || 'It waits in the spool for its turn.'));
 const findingsOf = (findings) => findings?.length > 0 && h('ul', { class: 'findings' }, findings.map((finding) => h('li', {}, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))));
 
 const build = (found) => {
@@ -62,7 +62,7 @@ const build = (found) => {
       found.consent && consentStep(found.consent),
       found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : notMapped(found),
       found.request && requestStep(found),
-      settled ? [step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, answer.status ? `HTTP ${answer.status}` : '', row.attempts ? ` · attempt ${row.attempts}` : '', answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer')), found.lane && unanswered(found)]
+      settled ? [step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, [answer.status && `HTTP ${answer.status}`, row.attempts && `attempt ${row.attempts}`].filter(Boolean).join(' · '), answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer')), found.lane && unanswered(found)]
         : found.mapped && unanswered(found)),
   ];
 };
@@ -75,7 +75,7 @@ export const openEvent = (path, { permalink, title, actions } = {}) => dialog(ti
     try {
       const found = await get(path);
       const { row } = found;
-      head.replaceChildren(h('h2', { id: heading }, row.name || row.event || 'Event', row.event && row.event !== row.name ? h('span', { class: 'soft' }, ` → ${row.event}`) : ''), h('div', { class: 'row small' }, outcome(row.outcome), row.reason && h('span', { class: 'soft' }, label(row.reason)), row.integration && h('a', { href: `/integrations/${encoded(row.integration)}` }, row.integration), row.event_id && h('code', { class: 'soft clip', title: 'event_id' }, row.event_id)));
+      head.replaceChildren(h('h2', { id: heading }, row.name || row.event || 'Event', row.event && row.event !== row.name ? h('span', { class: 'soft' }, ` → ${row.event}`) : ''), h('div', { class: 'row small' }, outcome(row.outcome), row.reason && h('span', { class: 'soft' }, label(row.reason)), row.integration && h('a', { href: `/integrations/${encoded(row.integration)}` }, found.integration_name || row.integration), row.event_id && h('code', { class: 'soft clip', title: 'event_id' }, row.event_id)));
       body.replaceChildren(...build(found).filter(Boolean));
     } catch (error) {
       body.replaceChildren(error.status === 404 ? broken({ message: 'This event is no longer kept: the feed holds the latest ones only.' }) : broken(error, load));

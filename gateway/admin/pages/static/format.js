@@ -16,6 +16,8 @@ export const percent = (part, of) => {
   if (share > 99 && share < 100) return `${Math.min(99.9, share).toFixed(1)} %`;
   return `${share >= 10 || share === 0 ? Math.round(share) : share.toFixed(1)} %`;
 };
+/** Ends with a full stop, so that another sentence can follow. */
+export const sentence = (text) => (text && !/[.!?…]$/.test(text) ? `${text}.` : text || '');
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const bytes = (n) => {
   if (typeof n !== 'number') return '–';

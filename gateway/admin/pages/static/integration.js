@@ -1,10 +1,10 @@
 // One integration: its form (new or not), its test and verification, its YAML.
 import { all, get, id, post, read, replace } from './api.js';
 import { $, h, icon, put } from './dom.js';
-import { chip, duration, label, laneChip, left } from './format.js';
+import { duration, label, left, sentence } from './format.js';
 import { banner, broken, button, code, confirm, copyButton, failed, guard, mayEdit, menu, toast } from './ui.js';
 import { check, choices, field, place, prose, select } from './forms.js';
-import { duplicate, enable, justAdded, own, remember, removeEntry, slug, spelt, tabs, testCode, where } from './entries.js';
+import { duplicate, enable, justAdded, own, remember, removeEntry, slug, spelt, standing, tabs, testCode, where } from './entries.js';
 import { verify } from './verify.js';
 import { part, readOnly, session, settings } from './shell.js';
 
@@ -20,6 +20,9 @@ let pipelines = [];
 let lifetime = 3600;
 let added = false;
 
+/** Pipelines that are all declared in the configuration file cannot be ticked: then the way is another one. */
+const allDeclared = () => pipelines.length > 0 && pipelines.every((each) => each.declared);
+const declaredWay = () => ['Every pipeline is declared in the configuration file: name the integration there, or ', h('a', { href: `/pipelines/new?from=${encodeURIComponent(pipelines[0].id)}` }, 'duplicate a pipeline'), ' and tick it in the copy.'];
 const helpOf = (key) => prose((catalogue.fields?.integration || []).find((each) => each.name === key)?.help || '');
 const section = (number, title, help, ...inside) => h('section', { class: 'card stack' }, h('div', {}, h('h2', {}, number && h('span', { class: 'section-no', 'aria-hidden': 'true' }, number), title), help && h('p', { class: 'help' }, help)), inside);
 
@@ -96,7 +99,7 @@ const form = () => {
       section(isNew && '1', 'Entry and name', '', vendor.root, h('div', { class: 'grid two' }, title.root, key.root)),
       section(isNew && '2', 'Preset', '', preset.root),
       section(isNew && '3', 'Credentials', '', h('div', { class: 'grid two' }, pixel.root, token.root), h('div', { class: 'grid two' }, test.root)),
-      section(isNew && '4', 'Pipelines', 'Sites and apps whose events it gets.', pipelines.length ? pipes.root : h('p', { class: 'soft' }, 'There is no pipeline yet; add one afterwards, and tick this integration there.')),
+      section(isNew && '4', 'Pipelines', 'Sites and apps whose events it gets.', pipelines.length ? [pipes.root, allDeclared() && !locked && h('p', { class: 'help' }, ...declaredWay())] : h('p', { class: 'soft' }, 'There is no pipeline yet; add one afterwards, and tick this integration there.')),
       section(isNew && '5', 'Consent', 'Events are delivered only where all of these are granted. Marketing is the usual choice.', consent.root),
       h('details', { class: 'card' }, h('summary', {}, 'More settings'), h('div', { class: 'stack' }, h('div', { class: 'grid two' }, action.root, limited.root), h('div', { class: 'grid two' }, once.root, query.root), h('fieldset', { class: 'field' }, h('legend', {}, 'Parts of identity that are sent'), sends.map((each) => each.root)))),
       !locked && h('div', { class: 'form-foot' }, h('a', { class: 'btn', href: '/integrations' }, 'Cancel'), button(isNew ? 'Add integration' : 'Save', { kind: 'primary', type: 'submit', edit: true }))),
@@ -111,10 +114,10 @@ const notices = () => {
   else if (readOnly()) said.push(readOnly());
   if (entry.fault) said.push(banner('bad', 'It is off', [entry.fault, '. Correct it and save; or roll back under Revisions.']));
   if (entry.test_event_code) said.push(testCode(entry, load));
-  if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [lane.message, lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
+  if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [sentence(lane.message), lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
   const wanting = [
     entry.has_token === false && [entry.declared ? 'Name its access token in the file' : 'Enter its access token', 'until then its events queue up and wait.'],
-    !entry.pipelines?.length && [entry.declared ? 'Name it in a pipeline' : 'Tick a pipeline', 'whose events it shall get.'],
+    !entry.pipelines?.length && (!entry.declared && allDeclared() ? ['Name it in a pipeline', declaredWay()] : [entry.declared ? 'Name it in a pipeline' : 'Tick a pipeline', 'whose events it shall get.']),
     entry.enabled === false && ['Enable it', 'nothing new is accepted for it before.'],
   ].filter(Boolean);
   if (wanting.length && (added || entry.has_token === false || !entry.pipelines?.length)) {
@@ -127,7 +130,7 @@ const notices = () => {
 };
 const head = () => {
   put($('title'), entry.name || entry.id);
-  put($('lead'), h('span', { class: 'row' }, h('code', {}, entry.pixel_code), label(entry.preset), entry.enabled === false ? chip('Disabled', '', true) : entry.lane?.state ? laneChip(entry.lane.state) : null));
+  put($('lead'), h('span', { class: 'row' }, h('code', {}, entry.pixel_code), label(entry.preset), standing(entry)));
   document.title = `${entry.name || entry.id} · ttgateway`;
   put($('actions'), h('a', { class: 'btn', href: `/live?integration=${encodeURIComponent(name)}` }, 'Live events'), mayEdit() && menu('More actions', [
     !entry.declared && [entry.enabled === false ? 'Enable' : 'Disable', entry.enabled === false ? 'play' : 'x', () => enable(entry).then((done) => done && load()), { edit: true }],

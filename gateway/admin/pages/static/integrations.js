@@ -1,9 +1,9 @@
 // The list of integrations: how each one stands, and what can be done to it.
 import { all } from './api.js';
 import { $, h, icon, put } from './dom.js';
-import { ago, chip, label, laneChip, left, plural } from './format.js';
+import { ago, chip, label, left, plural } from './format.js';
 import { banner, broken, empty, fact, mayEdit, menu } from './ui.js';
-import { duplicate, enable, removeEntry, testCode, where } from './entries.js';
+import { duplicate, enable, removeEntry, standing, testCode, where } from './entries.js';
 import { every, session } from './shell.js';
 
 const card = (entry) => {
@@ -13,7 +13,7 @@ const card = (entry) => {
     h('div', { class: 'entry-head' },
       h('span', { class: 'logo' }, icon('integrations')),
       h('div', { class: 'grow' }, h('h2', { id: `name-${entry.id}` }, h('a', { href: where(entry.id) }, entry.name || entry.id)), h('div', { class: 'row small soft' }, h('code', {}, entry.pixel_code), h('span', {}, entry.vendor === 'tiktok' ? 'TikTok' : 'TikTok Events API'), entry.declared && chip('from the file', 'line', false, 'Declared in the configuration file: read-only here.'))),
-      entry.enabled === false ? chip('Disabled', '', true) : lane.state ? laneChip(lane.state) : chip('Idle', '', true),
+      standing(entry),
       mayEdit() && menu(`Actions for ${entry.name || entry.id}`, [
         [entry.enabled === false ? 'Enable' : 'Disable', entry.enabled === false ? 'play' : 'x', () => enable(entry).then((done) => done && again(entry.id)), { edit: true, off: entry.declared }],
         ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],

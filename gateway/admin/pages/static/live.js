@@ -20,10 +20,11 @@ let held = false;
 let waiting = 0;
 let dirty = true;
 let connected = false;
+const names = new Map(); // id of an integration → its name
 const filter = Object.fromEntries(new URLSearchParams(location.search));
 
 const matches = (row) => (!filter.pipeline || row.pipeline === filter.pipeline) && (!filter.integration || row.integration === filter.integration) && (!filter.outcome || row.outcome === filter.outcome)
-  && (!filter.q || [row.name, row.event, row.id, row.event_id, row.reason, row.code, row.integration, row.pipeline].some((text) => String(text ?? '').toLowerCase().includes(filter.q.toLowerCase())));
+  && (!filter.q || [row.name, row.event, row.id, row.event_id, row.reason, row.code, row.integration, names.get(row.integration), row.pipeline].some((text) => String(text ?? '').toLowerCase().includes(filter.q.toLowerCase())));
 
 const take = (row) => {
   if (!row || row.id === undefined) return;
@@ -59,13 +60,16 @@ const show = (cells, row) => {
   cells.name.title = row.name || '';
   cells.arrow.hidden = cells.event.hidden = !row.event || row.event === row.name;
   say(cells.event, row.event || '');
+  cells.event.title = row.event || '';
   const [text, kind] = OUTCOMES[row.outcome] || [label(row.outcome), ''];
   const words = row.outcome === 'filtered' || row.outcome === 'rejected' ? label(row.reason) || text : text;
   if (cells.chip.className !== `chip ${kind}`) cells.chip.className = `chip ${kind}`;
   say(cells.words, words);
   cells.chip.title = row.reason ? label(row.reason) : '';
   say(cells.pipeline, row.pipeline || '–');
-  say(cells.integration, row.integration || '–');
+  say(cells.integration, names.get(row.integration) || row.integration || '–');
+  cells.integration.parentElement.title = row.integration || '';
+  cells.pipeline.parentElement.title = row.pipeline || '';
   say(cells.tries, row.attempts ? count(row.attempts) : '–');
   say(cells.code, row.code === undefined || row.code === null || row.code === '' ? '–' : String(row.code));
   cells.row.hidden = false;
@@ -199,7 +203,11 @@ $('rows').addEventListener('focusin', () => hold(true));
 $('rows').addEventListener('focusout', (event) => { if (!$('rows').contains(event.relatedTarget)) hold($('rows').matches(':hover')); });
 options($('outcome'), [['', 'All outcomes'], ...['accepted', 'delivered', 'filtered', 'dead', 'rejected', 'refused', 'expired', 'deduplicated'].map((code) => [code, OUTCOMES[code][0]])], filter.outcome || '');
 all('pipelines').then((items) => options($('pipeline'), [['', 'All pipelines'], ...items.map((each) => [each.id, each.id])], filter.pipeline || ''), () => {});
-all('integrations').then((items) => options($('integration'), [['', 'All integrations'], ...items.map((each) => [each.id, each.name || each.id])], filter.integration || ''), () => {});
+all('integrations').then((items) => {
+  for (const each of items) names.set(each.id, each.name || each.id);
+  dirty = true;
+  options($('integration'), [['', 'All integrations'], ...items.map((each) => [each.id, each.name || each.id])], filter.integration || '');
+}).catch(() => {});
 let wanted = filter.event;
 delete filter.event;
 listen();
