@@ -56,7 +56,7 @@ const described = ({ target, sources, note }, { seen, overrides, begin, locked }
   const short = (source, n) => (n > 0 && room(source) === room(sources[n - 1]) ? source.slice(room(source).length) : source); // of one room, the names alone
   const places = sources.flatMap((source, n) => [n > 0 && ' or ', h('code', { class: found(source) === undefined ? '' : 'seen', title: `${source}${found(source) === undefined ? '' : ` – seen lately${found(source) ? `, e.g. ${found(source)}` : ''}`}` }, short(source, n))]);
   const preset = [places, note && (sources.length ? `, else ${note}` : note)];
-  return h('tr', {}, h('th', { scope: 'row' }, h('code', { title: target }, target.replace(/^properties\./, ''))),
+  return h('tr', {}, h('th', { scope: 'row' }, h('code', { title: target }, target.startsWith('contents[].') ? ['contents[].', h('wbr'), target.slice(11)] : target.replace(/^properties\./, ''))),
     h('td', {}, over ? [h('s', { class: 'soft' }, preset), h('div', {}, over.source ? h('code', {}, over.source) : 'the same for all', ' ', h('span', { class: 'chip info' }, 'override'))] : preset),
     h('td', {}, !locked && !over && button('', { kind: 'quiet square', sign: 'plus', label: `Override ${target}`, on: () => begin(target) })));
 };
