@@ -130,6 +130,8 @@ class LiveEvent(Event):
 
     row: Row
     findings: list[Finding]
+    integration_name: str
+    """As people call it; the id where it has no name."""
     lane: Lane | None = None
     """The lane that it waits in, where that does not deliver."""
 
@@ -318,6 +320,17 @@ class Source(Output):
     seen: int
 
 
+class PresetField(Output):
+    """Where the preset finds one of TikTok's fields."""
+
+    target: str
+    """As a field mapping names it."""
+    sources: list[str]
+    """Where it is looked for in an event, in this order."""
+    note: str
+    """What stands in where none of them has anything."""
+
+
 class Mappings(Output):
     """The table with its overrides."""
 
@@ -327,6 +340,10 @@ class Mappings(Output):
     defaults: Defaults
     default_action: str
     sources: list[Source]
+    fields_: list[PresetField] = Field(alias="fields")
+    """The preset's own table."""
+    namesakes: list[str]
+    """Properties that TikTok gets under their own names."""
     etag: str
 
 
