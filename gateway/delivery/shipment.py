@@ -95,6 +95,8 @@ class Shipment:
         self._probe = probe
         self._unsettled = {record.id for record in records}
         self._asked = False
+        self._thinned = False
+        """Some of its records were purged while they were under way."""
         self._verdict: Verdict | None = None
         self._claimed: set[int] = set()
 
@@ -210,8 +212,26 @@ class Shipment:
 
     # -- send
 
+    async def _spared(self, items: list[Item]) -> list[Item]:
+        """``items`` without those whose visitor has withdrawn, or was erased, while they were under way. Nothing is awaited between the last look and the post."""
+        spool = self._route.spool
+        while doomed := spool.doomed(self._records):
+            fresh = [id_ for id_ in doomed if id_ in self._unsettled]
+            if not fresh:
+                break
+            await spool.release(fresh)
+            self._unsettled.difference_update(fresh)
+            self._thinned = True
+            if (feed := self._route.metrics.feed) is not None and feed.follows:
+                for id_ in fresh:
+                    feed.settled(id_, Outcome.PURGED.value, doomed[id_].value, "", "", "")
+        return [item for item in items if item.record.id in self._unsettled] if self._thinned else items
+
     async def _send(self, items: list[Item]) -> Action:
         """Post ``items`` and do what the verdict says; the verdict of the first request."""
+        items = await self._spared(items)
+        if not items:
+            return Action.DELIVERED
         verdict = await self._post(items)
         match verdict.action:
             case Action.DELIVERED:
@@ -261,6 +281,9 @@ class Shipment:
                     self._kept(items)
                     return
             else:
+                if len(await self._spared(step)) < len(step):
+                    # What the search knows is about these events together: the rest comes again, and is searched anew.
+                    break
                 reply = await self._post(step)
                 if reply.action is Action.DELIVERED:
                     await self._delivered(step, reply)

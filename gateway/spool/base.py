@@ -4,7 +4,7 @@ Law: a spool moves bytes. ``put`` is durable when its future resolves; a leased 
 release or a restart; every record leaves through exactly one counted outcome, in the same transaction that removes it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -135,6 +135,11 @@ class Spool(Protocol):
 
     async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
         """Up to ``max_records`` due records of ``lane``, oldest first; waits up to ``wait_s`` for the first one."""
+        ...
+
+    def doomed(self, records: Sequence[Record]) -> Mapping[int, Reason]:
+        """Those of the leased ``records`` that a purge or an erasure has meant since they were leased: they must not go out any more, and are purged when they are
+        released. A truth test while nobody is being purged."""
         ...
 
     async def settle(self, settlement: Settlement) -> None:

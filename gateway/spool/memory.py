@@ -21,7 +21,6 @@ class _Entry:
     due: float = 0.0
     """On the loop's clock."""
     leased: bool = False
-    doomed: Reason | None = None
 
 
 class MemorySpool:
@@ -34,6 +33,7 @@ class MemorySpool:
         self._dead: dict[int, DeadLetter] = {}
         self._totals: Counter[tuple[str, str, str]] = Counter()
         self._marks: dict[int, float] = {}
+        self._doomed: dict[int, Reason] = {}
         self._next_id = 1
         self._changed = asyncio.Event()
         self._closed = False
@@ -85,6 +85,11 @@ class MemorySpool:
             records.append(entry.record)
         return records, next_due
 
+    def doomed(self, records: Sequence[Record]) -> dict[int, Reason]:
+        """See :meth:`Spool.doomed`."""
+        doomed = self._doomed
+        return {record.id: doomed[record.id] for record in records if record.id in doomed} if doomed else {}
+
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`Spool.settle`."""
         self._check_open()
@@ -118,7 +123,7 @@ class MemorySpool:
             entry = self._queue.get(id_)
             if entry is None or not entry.leased:
                 continue
-            if entry.doomed is not None:
+            if id_ in self._doomed:
                 self._take_back(id_)
             else:
                 entry.leased = False
@@ -139,7 +144,7 @@ class MemorySpool:
             if not meant(entry.record):
                 continue
             if entry.leased:
-                entry.doomed = reason
+                self._doomed[id_] = reason
                 continue
             self._forget(id_)
             self._tally(entry.record, Outcome.PURGED, reason)
@@ -232,13 +237,17 @@ class MemorySpool:
 
     def _remove_leased(self, id_: int) -> _Entry | None:
         entry = self._queue.get(id_)
-        return self._forget(id_) if entry is not None and entry.leased else None
+        if entry is None or not entry.leased:
+            return None
+        self._doomed.pop(id_, None)
+        return self._forget(id_)
 
     def _take_back(self, id_: int) -> _Entry | None:
         """A leased record, removed; None if it is not leased or was purged meanwhile."""
+        doom = self._doomed.get(id_)
         entry = self._remove_leased(id_)
-        if entry is not None and entry.doomed is not None:
-            self._tally(entry.record, Outcome.PURGED, entry.doomed)
+        if entry is not None and doom is not None:
+            self._tally(entry.record, Outcome.PURGED, doom)
             return None
         return entry
 

@@ -39,7 +39,6 @@ class Segment:
         "accepted",
         "attempts",
         "count",
-        "doomed",
         "due",
         "full",
         "gone",
@@ -80,8 +79,6 @@ class Segment:
         self.leased = 0
         self.waiting = False
         """True while the lane's queue holds it."""
-        self.doomed: dict[int, str] | None = None
-        """Leased positions to purge when they come back, with the reason."""
 
     @property
     def available(self) -> int:

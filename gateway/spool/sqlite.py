@@ -10,11 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-import orjson
 
 from gateway.errors import SpoolUnavailable
 from gateway.lane import Lane
@@ -25,6 +22,7 @@ from gateway.spool.inspection import Inspection
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
 from gateway.spool.opening import open_files
+from gateway.spool.purging import Purging
 from gateway.spool.reader import Damaged, Reader
 from gateway.spool.removal import Removal, Total
 from gateway.spool.salvage import Report
@@ -41,9 +39,6 @@ PENDING_BYTES = 32 << 20
 READ_BYTES = 2 << 20
 """One read of a backlog."""
 READ_SEGMENTS = 1024
-SCAN_SEGMENTS = 4096
-SCAN_OWNERS = 16
-"""Purges that share a scan."""
 FULL_SHARE = 0.98
 """Reported as not writable from here on; puts are refused when they would exceed ``max_bytes`` itself."""
 MAX_DELAY_S = 3600.0
@@ -84,8 +79,7 @@ class SqliteSpool:
         self._window = Window()
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._reading: dict[str, asyncio.Future[None]] = {}
-        self._purge_lock = asyncio.Lock()
-        self._purge_wanted: dict[str, tuple[Reason, asyncio.Future[int]]] = {}
+        self._purging = Purging(self._window, self._side_reader, self._run, self._remove)
         self._closed = False
         self._inspection: Inspection | None = None
         self._inspecting: asyncio.Task[None] | None = None
@@ -270,6 +264,10 @@ class SqliteSpool:
 
     # --- settle, release
 
+    def doomed(self, records: Sequence[Record]) -> dict[int, Reason]:
+        """See :meth:`Spool.doomed`."""
+        return self._window.doomed(records)
+
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`Spool.settle`. Waits as long as the disk fails; SpoolUnavailable only when the spool is closed meanwhile."""
         self._check_open()
@@ -313,67 +311,14 @@ class SqliteSpool:
     # --- purge
 
     async def purge(self, owner: str, reason: Reason) -> int:
-        """See :meth:`Spool.purge`. Finding an owner is a scan beside the writer: an index would cost each put more than the rare
-        purge is worth. Purges that arrive during a scan share the next one."""
+        """See :meth:`Spool.purge`."""
         self._check_open()
-        if not owner:
-            return 0
-        _, future = self._purge_wanted.setdefault(owner, (reason, self._loop.create_future()))
-        async with self._purge_lock:
-            if not future.done():
-                await self._purge_next()
-        return await asyncio.shield(future)
-
-    async def _purge_next(self) -> None:
-        batch = {owner: self._purge_wanted.pop(owner) for owner in list(self._purge_wanted)[:SCAN_OWNERS]}
-        try:
-            purged = await self._purge({owner: reason.value for owner, (reason, _) in batch.items()})
-        except BaseException as error:
-            for _, future in batch.values():
-                future.set_exception(
-                    error if isinstance(error, SpoolUnavailable) else SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "closed")
-                )
-                future.exception()
-            raise
-        for owner, (_, future) in batch.items():
-            future.set_result(purged[owner])
-
-    async def _purge(self, owners: dict[str, str]) -> Counter[str]:
-        # What was put before this call is committed, and known here, once an empty job has been.
-        await self._run(_no_work)
-        window = self._window
-        purged: Counter[str] = Counter()
-        try:
-            await self._remove(window.begin_purge(owners, purged))
-            after: int | None = -1
-            while after is not None:
-                after, rows = await self._side_reader.run(reader.owned_segments(list(owners), after, SCAN_SEGMENTS))
-                await self._remove(window.purge_rows([(id_, orjson.loads(head)[0]) for id_, head in rows], purged))
-            for owner, reason in owners.items():
-                purged[owner] += await self._run(partial(Transaction.purge_dead, owner=owner, reason=reason))
-        finally:
-            window.end_purge()
-        return purged
+        return await self._purging.purge(owner, reason) if owner else 0
 
     async def erase(self, needle: bytes, reason: Reason) -> int:
         """See :meth:`Spool.erase`."""
         self._check_open()
-        if not needle:
-            return 0
-        erased: Counter[str] = Counter()
-        async with self._purge_lock:
-            await self._run(_no_work)  # what was put before this call is committed, and known here
-            window = self._window
-            try:
-                await self._remove(window.begin_erasure(needle, reason.value, erased))
-                after: int | None = -1
-                while after is not None:
-                    after, rows = await self._side_reader.run(reader.holding_segments(needle, after, SCAN_SEGMENTS // 16))
-                    await self._remove(window.erase_rows(rows, reason.value, erased))
-                dead = await self._run(lambda transaction: transaction.erase_dead(needle, reason.value))
-            finally:
-                window.end_purge()
-        return erased.total() + int(dead)
+        return await self._purging.erase(needle, reason) if needle else 0
 
     # --- what there is
 
@@ -494,7 +439,3 @@ class SqliteSpool:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _no_work(_: Transaction) -> None:
-    pass

@@ -36,6 +36,12 @@ class Window:
         """Grows when something was removed that is not in memory: a read under way may have seen it and must be repeated."""
         self._keys: dict[int, str] = {}
         self._masks: dict[int, int] = {}
+        self._doomed: dict[int, str] = {}
+        """Leased records to purge when they come back, with the reason."""
+        self._meant: dict[str, str] = {}
+        """Owners whose purge has been asked for and is not over, with the reason: what of theirs is leased is doomed, found yet or not."""
+        self._needle: tuple[bytes, str] | None = None
+        """The same for an erasure."""
         self._purging: dict[str, str] = {}
         self._deleted_meanwhile: set[int] | None = None
 
@@ -63,6 +69,7 @@ class Window:
         self._masks = dict(masks)
         self.totals = Counter(totals)
         self.segments = {}
+        self._doomed = {}
         self.held_bytes = 0
         self.rereads += 1
         for lane, due, segment, count in later:
@@ -117,6 +124,9 @@ class Window:
             segment.gone |= bit
             touched[segment.id] = segment
             totals[segment.lane, outcome._value_, reason._value_] += 1
+        if self._doomed:
+            for id_, _, _ in settlement.done:
+                self._doomed.pop(id_, None)
         later: dict[tuple[str, float], list[Record]] = {}
         for id_, due, _ in settlement.retry:
             if (found := self._take_back(id_, touched, totals)) is not None:
@@ -138,11 +148,10 @@ class Window:
         lanes = set()
         for id_ in ids:
             segment = self.segments.get(id_ >> POSITION_BITS)
-            position = id_ & POSITION_MASK
-            bit = 1 << position
+            bit = 1 << (id_ & POSITION_MASK)
             if segment is None or not segment.leased & bit:
                 continue
-            if self._doom(segment, position):
+            if self._doom(segment, id_):
                 self._take_back(id_, touched, removal.totals)
                 continue
             segment.leased ^= bit
@@ -164,10 +173,27 @@ class Window:
                 removal.totals[record.lane, _DEAD, reason._value_] += 1
         return self._close(removal, touched)
 
-    def _doom(self, segment: Segment, position: int) -> str:
+    def doomed(self, records: Sequence[Record]) -> dict[int, Reason]:
+        """Those of the leased ``records`` that are to be purged when they come back."""
+        if not (self._doomed or self._meant or self._needle):
+            return {}
+        found = {}
+        for record in records:
+            segment = self.segments.get(record.id >> POSITION_BITS)
+            if segment is None or not segment.leased >> (record.id & POSITION_MASK) & 1:
+                continue
+            if doom := self._doom(segment, record.id):
+                found[record.id] = Reason(doom)
+        return found
+
+    def _doom(self, segment: Segment, id_: int) -> str:
         """Why a leased record is purged when it comes back; empty = it is not."""
-        owner = segment.owners[position]
-        return (segment.doomed and segment.doomed.get(position)) or (self._purging.get(owner, "") if owner else "")
+        if not (self._doomed or self._meant or self._needle):
+            return ""
+        owner = segment.owners[id_ & POSITION_MASK]
+        if doom := self._doomed.get(id_) or (self._meant.get(owner, "") if owner else ""):
+            return doom
+        return self._needle[1] if self._needle and self._needle[0] in segment.payloads[id_ & POSITION_MASK] else ""
 
     def _take_back(self, id_: int, touched: dict[int, Segment], totals: Counter[Total]) -> Record | None:
         """Remove a leased record from its segment; None if it is not leased or was purged meanwhile."""
@@ -179,8 +205,9 @@ class Window:
         segment.leased ^= bit
         segment.gone |= bit
         touched[segment.id] = segment
-        if doom := self._doom(segment, position):
+        if doom := self._doom(segment, id_):
             totals[segment.lane, Outcome.PURGED.value, doom] += 1
+            self._doomed.pop(id_, None)
             return None
         return segment.record(position)
 
@@ -201,8 +228,17 @@ class Window:
 
     # --- purge
 
+    def mean(self, owner: str, reason: str) -> None:
+        """A purge has been asked for: until :meth:`forget_meant`, what comes back of the owner's is purged."""
+        self._meant[owner] = reason
+
+    def forget_meant(self, owners: Iterable[str]) -> None:
+        """Their purge is over."""
+        for owner in owners:
+            self._meant.pop(owner, None)
+
     def begin_purge(self, owners: dict[str, str], purged: Counter[str]) -> Removal:
-        """Purge what is in memory (owner → reason); until :meth:`end_purge`, what comes back is purged too."""
+        """Purge what is in memory (owner → reason); :meth:`end_purge` when the tables have been scanned."""
         self._purging = owners
         self._deleted_meanwhile = set()
         removal = Removal()
@@ -226,8 +262,9 @@ class Window:
         return self._close(removal, touched)
 
     def begin_erasure(self, needle: bytes, reason: str, erased: Counter[str]) -> Removal:
-        """Purge what is in memory and holds ``needle``; until :meth:`end_purge`, what is removed otherwise is remembered."""
+        """Purge what is in memory and holds ``needle``; until :meth:`end_purge`, what comes back is purged too."""
         self._deleted_meanwhile = set()
+        self._needle = needle, reason
         removal = Removal()
         touched: dict[int, Segment] = {}
         for segment in self.segments.values():
@@ -256,7 +293,7 @@ class Window:
     ) -> None:
         for position in positions(mask):
             if segment.leased >> position & 1:
-                segment.doomed = {**(segment.doomed or {}), position: reason}
+                self._doomed[segment.id << POSITION_BITS | position] = reason
                 continue
             self.queues[segment.lane].withdraw(segment, 1 << position)
             touched[segment.id] = segment
@@ -275,6 +312,7 @@ class Window:
     def end_purge(self) -> None:
         """Everything has been scanned."""
         self._purging = {}
+        self._needle = None
         self._deleted_meanwhile = None
 
     def _purge_held(self, segment: Segment, removal: Removal, touched: dict[int, Segment], purged: Counter[str]) -> None:
@@ -286,7 +324,7 @@ class Window:
             if reason is None:
                 continue
             if segment.leased >> position & 1:
-                segment.doomed = {**(segment.doomed or {}), position: reason}
+                self._doomed[segment.id << POSITION_BITS | position] = reason
                 continue
             self.queues[segment.lane].withdraw(segment, 1 << position)
             touched[segment.id] = segment

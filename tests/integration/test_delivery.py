@@ -16,6 +16,7 @@ from whole import PIXEL
 
 from gateway.lane import Lane
 from gateway.outcome import Reason
+from gateway.spool.base import NewRecord
 from gateway.telemetry import tasks
 
 EMAIL = "jane.roe@example.org"
@@ -130,6 +131,84 @@ async def test_unmapped_unreadable_and_old_events_end_without_a_request(shop: De
         ("dead", "invalid_event"): 1,
         ("expired", "too_old"): 1,
     }
+
+
+# -- withdrawals
+
+
+async def _leased(shop: Delivering, count: int) -> bool:
+    return sum(lane.leased for lane in (await shop.spool.stats()).lanes) == count
+
+
+@pytest.mark.parametrize("how", [Reason.WITHDRAWN, Reason.ERASED])
+@pytest.mark.parametrize("folder", ["spool", ""])
+async def test_what_is_withdrawn_while_it_waits_to_be_sent_is_not_sent(tmp_path: Path, folder: str, how: Reason) -> None:
+    async with delivering(tmp_path / folder if folder else None, linger=60.0) as shop:
+        await shop.spool.put(
+            [NewRecord("shop", owner, time.time(), sealed(event_id)) for event_id, owner in [("mine", "o"), ("yours", "p")]]
+        )
+        await shop.worker.start()
+        await shop.until(lambda: _leased(shop, 2))
+        await (shop.spool.purge("o", how) if how is Reason.WITHDRAWN else shop.spool.erase(b'"mine"', how))
+        shop.worker.wake()  # ends the linger
+        await shop.settled(delivered=1, purged=1)
+        assert [entry["event"]["event_id"] for entry in await shop.received()] == ["yours"]
+        await shop.spool.put([NewRecord("shop", "o", time.time(), sealed("of a new grant"))])
+        await shop.until(lambda: _leased(shop, 1))
+        shop.worker.wake()
+        await shop.settled(delivered=2, purged=1)
+
+
+async def test_nothing_is_posted_when_everything_was_withdrawn(tmp_path: Path) -> None:
+    async with delivering(tmp_path, linger=60.0) as shop:
+        await shop.spool.put([NewRecord("shop", "o", time.time(), sealed(event_id)) for event_id in ids(3)])
+        await shop.worker.start()
+        await shop.until(lambda: _leased(shop, 3))
+        await shop.spool.purge("o", Reason.WITHDRAWN)
+        shop.worker.wake()
+        await shop.settled(purged=3)
+        assert await shop.requests() == 0
+        assert (await shop.in_state("active")).lane == "shop"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["TikTok names it", "halving"])
+@pytest.mark.parametrize("withdrawn", range(6))
+async def test_a_search_for_the_bad_event_outlives_a_withdrawal(shop: Delivering, withdrawn: int, *, named: bool) -> None:
+    """While the batch is being searched one of its visitors withdraws: nothing good is condemned, and what is withdrawn goes out no more."""
+    events = [bad(f"e{n}") if n == 3 else sealed(f"e{n}") for n in range(6)]
+    await shop.spool.put([NewRecord("shop", f"o{n}", time.time(), event) for n, event in enumerate(events)])
+    post, asked = shop.worker._client.post, 0
+
+    async def withdrawing(*request: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        reply = await post(*request)
+        if asked == 1:
+            await shop.spool.purge(f"o{withdrawn}", Reason.WITHDRAWN)
+        return reply if named else reply._replace(verdict=reply.verdict._replace(culprit=None))
+
+    shop.worker._client.post = withdrawing  # type: ignore[method-assign]
+    await shop.worker.start()
+    await shop.settled(delivered=5, purged=1) if withdrawn == 3 else await shop.settled(delivered=4, purged=1, dead=1)
+    assert sorted(await shop.received_ids()) == [f"e{n}" for n in range(6) if n not in {withdrawn, 3}]
+    assert [orjson.loads(letter.payload)["event_id"] for letter in await shop.dead()] == ([] if withdrawn == 3 else ["e3"])
+
+
+async def test_the_halves_of_a_batch_that_is_too_large_are_spared_too(shop: Delivering) -> None:
+    await shop.spool.put([NewRecord("shop", f"o{n}", time.time(), sealed(f"e{n}")) for n in range(4)])
+    await shop.faults(code=40061, count=1)
+    post = shop.worker._client.post
+
+    async def withdrawing(*request: Any) -> Any:
+        reply = await post(*request)
+        await shop.spool.purge("o0", Reason.WITHDRAWN)
+        await shop.spool.purge("o3", Reason.WITHDRAWN)
+        return reply
+
+    shop.worker._client.post = withdrawing  # type: ignore[method-assign]
+    await shop.worker.start()
+    await shop.settled(delivered=2, purged=2)
+    assert sorted(await shop.received_ids()) == ["e1", "e2"]
 
 
 # -- TikTok's faults

@@ -62,6 +62,20 @@ async def test_sigterm_finishes_what_was_accepted(around: Whole, batches: str) -
     assert [line["records_left"] for line in around.logs() if line["message"] == "drained"] == [0]
 
 
+async def test_what_is_withdrawn_while_a_batch_gathers_is_not_sent(around: Whole) -> None:
+    around.write(CONFIG, **{"linger: 20ms": "linger: 60s"})
+    await around.start()
+    for n in range(5):
+        assert (await around.post(purchase(f"mine-{n}", anonymousId="visitor-1")))[0] == 200
+    assert (await around.post(purchase("yours", anonymousId="visitor-2")))[0] == 200
+    denial = {"anonymousId": "visitor-1", "consent": {"marketing": False}}
+    assert (await around.post(denial, "/gw/v1/c"))[0] == 204
+    around.send(signal.SIGTERM)  # ends the linger
+    assert await around.ended() == 0
+    assert [entry["event"]["event_id"] for entry in await around.received()] == ["yours"]
+    assert [line["records_left"] for line in around.logs() if line["message"] == "drained"] == [0]
+
+
 async def test_what_cannot_be_flushed_is_delivered_after_the_next_start(around: Whole) -> None:
     around.write(CONFIG, **{"grace: 10s": "grace: 1s"})
     await around.start()

@@ -76,6 +76,8 @@ class Holdings:
         self.numbers: list[LaneHolding] = []
         self.by_id: dict[int, Held] = {}
         self.by_place: dict[tuple[str, int], Held] = {}
+        self.doomed: dict[int, Reason] = {}
+        """Leased records that are purged when they come back."""
         self._next_id = 1
 
     def lane(self, key: str) -> LaneHolding:
@@ -99,6 +101,7 @@ class Holdings:
     def forget(self, held: Held) -> None:
         """It is out of hand."""
         held.gone = True
+        self.doomed.pop(held.record.id, None)
         self.by_id.pop(held.record.id, None)
         self.by_place.pop((held.stream, held.sequence), None)
 

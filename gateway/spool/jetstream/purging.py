@@ -72,6 +72,10 @@ class Purging:
             raise
 
     async def _purge(self, owner: str, reason: Reason, at: float) -> int:
+        # At once: whoever has leased them may be about to send them, and the broker may be away for long.
+        for held in list(self._holdings.by_place.values()):
+            if held.leased and held.record.owner == owner:
+                self._doom(held, reason, counted=False)
         async with self._gate.shared():
             purged = await self._counted_locally(lambda: self._local.purge(owner, reason))
             if len(self._unpurged) < _MAX_UNPURGED:
@@ -217,6 +221,7 @@ class Purging:
             self._holdings.forget(held)
         elif held.doomed is None:
             held.doomed, held.counted = reason, counted
+            self._holdings.doomed[held.record.id] = reason
         return held.leased
 
     async def _counted_locally(self, removal: Callable[[], Awaitable[int]]) -> int:

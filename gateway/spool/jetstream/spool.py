@@ -185,6 +185,11 @@ class JetStreamSpool:
             async with asyncio.timeout_at(until):
                 await event.wait()
 
+    def doomed(self, records: Sequence[Record]) -> dict[int, Reason]:
+        """See :meth:`Spool.doomed`. Also by what other pods were asked to remove."""
+        doomed = self._holdings.doomed
+        return {record.id: doomed[record.id] for record in records if record.id in doomed} if doomed else {}
+
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`Spool.settle`."""
         self._check_open()

@@ -276,6 +276,37 @@ async def test_purge_of_leased_records_takes_effect_when_they_come_back(spool: S
     assert_conserved(stats)
 
 
+async def test_what_a_removal_means_is_known_before_it_comes_back(spool: Spool, new: New) -> None:
+    await spool.put([new("withdrawn", owner="o"), new("yours", owner="p"), new("of the needle"), new("delivered", owner="o")])
+    leased = await spool.lease("a", 10, MIB, 1)
+    withdrawn, yours, erased, delivered = leased
+    assert dict(spool.doomed(leased)) == {}
+    purging = asyncio.ensure_future(spool.purge("o", Reason.WITHDRAWN))
+    await asyncio.sleep(0)
+    expected = {withdrawn.id: Reason.WITHDRAWN, delivered.id: Reason.WITHDRAWN}
+    assert dict(spool.doomed(leased)) == expected, "from the call on, not from when it has been found"
+    await purging
+    assert dict(spool.doomed(leased)) == expected
+    assert dict(spool.doomed([yours])) == {}
+    await spool.erase(b"needle", Reason.ERASED)
+    assert dict(spool.doomed(leased)) == expected | {erased.id: Reason.ERASED}
+    await spool.settle(done([delivered]))
+    await spool.release([withdrawn.id, erased.id])
+    assert dict(spool.doomed(leased)) == {}
+    await spool.put([new("of a new grant", owner="o")])
+    again = await spool.lease("a", 10, MIB, 1)
+    assert payloads(again) == [b"of a new grant"]
+    assert dict(spool.doomed(again)) == {}
+    await spool.settle(done([yours, *again]))
+    totals = (await spool.stats()).totals
+    assert {key[1:]: n for key, n in totals.items()} == {
+        ("accepted", ""): 5,
+        ("delivered", ""): 3,
+        ("purged", "withdrawn"): 1,
+        ("purged", "erased"): 1,
+    }
+
+
 async def test_bury_lane_moves_the_queue_but_not_what_is_leased(spool: Spool, new: New) -> None:
     await spool.put([new(str(n)) for n in range(200)] + [new("other", "b")])
     leased = await spool.lease("a", 3, MIB, 1)
