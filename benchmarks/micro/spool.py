@@ -109,7 +109,7 @@ async def run(options: argparse.Namespace, path: str) -> None:
 
 async def timed_purge(spool: SqliteSpool) -> int:
     """A scan that finds nothing."""
-    return await spool.purge("nobody", Reason.ERASED)
+    return (await spool.purge("nobody", Reason.ERASED)).removed
 
 
 def main() -> None:

@@ -197,16 +197,6 @@ class Dropped(Output):
     dropped: int
 
 
-class Erased(Output):
-    """What was removed of a person."""
-
-    removed: dict[str, int]
-    """By what it was found by."""
-
-
-# -- of entries
-
-
 class _IntegrationState(Output):
     """An integration and its state, without its token."""
 

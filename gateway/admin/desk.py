@@ -26,6 +26,15 @@ class Preview(NamedTuple):
     refusal: str = ""
 
 
+class Erased(NamedTuple):
+    """What an erasure has met."""
+
+    removed: dict[str, int]
+    """Queued and dead events, by what they were found by."""
+    under_way: int
+    """Events that had been handed out for delivery: removed when they come back, unless they are delivered before that."""
+
+
 @dataclass(slots=True)
 class Desk:
     """One per listener."""
@@ -42,8 +51,8 @@ class Desk:
     """(a mapping, sealed event) → what it would be by it."""
     changes: Changes | None = None
     """The way to change the catalogue; None where everything is declared in the configuration file."""
-    erase: Callable[[str, str], Awaitable[dict[str, int]]] | None = None
-    """(``email``, ``external_id`` or ``anonymous_id``, value) → what was removed, by kind."""
+    erase: Callable[[str, str], Awaitable[Erased]] | None = None
+    """(``email``, ``external_id`` or ``anonymous_id``, value) → what was met."""
     test_send: Callable[[IntegrationSettings, str], Awaitable[dict[str, Any]]] | None = None
     """(integration, test event code) → what was sent and what TikTok answered."""
     lanes: Callable[[], list[dict[str, Any]]] = list

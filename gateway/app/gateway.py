@@ -403,5 +403,5 @@ class Gateway:
 async def _purge(spool: Spool, owner: str, reason: Reason) -> None:
     with suppress(SpoolUnavailable):
         purged = await spool.purge(owner, reason)
-        if purged:
-            _log.info("records purged", extra={"records": purged, "reason": reason})
+        if any(purged):
+            _log.info("records purged", extra={"records": purged.removed, "under_way": purged.under_way, "reason": reason})

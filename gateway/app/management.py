@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.admin.access import Access
-from gateway.admin.desk import Desk, Preview
+from gateway.admin.desk import Desk, Erased, Preview
 from gateway.admin.listener import create_app
 from gateway.admin.settings import AdminSettings
 from gateway.app import trial
@@ -30,7 +30,7 @@ from gateway.mapping.compile import Program, Unmapped
 from gateway.outcome import Reason
 from gateway.snippet import load as load_snippet
 from gateway.snippet.tag import tags
-from gateway.spool.base import Spool
+from gateway.spool.base import Purged, Spool
 from gateway.telemetry import tasks
 from gateway.telemetry.feed import Feed
 from gateway.telemetry.metrics import Metrics
@@ -44,7 +44,7 @@ _SCRIPT = load_snippet()  # read when this is imported, never while the loop run
 def make_desk(settings: AdminSettings, spool: Callable[[], Spool | None], live: Live, metrics: Metrics) -> Desk:
     """The desk of a gateway, running or not."""
 
-    async def erased(kind: str, value: str) -> dict[str, int]:
+    async def erased(kind: str, value: str) -> Erased:
         found = spool()
         if found is None:
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, "not open")
@@ -80,20 +80,21 @@ def tried(program: Program, sealed: dict[str, Any]) -> Preview:
     return Preview(dict(mapped.item), mapped.findings)
 
 
-async def erase(spool: Spool, kind: str, value: str) -> dict[str, int]:
+async def erase(spool: Spool, kind: str, value: str) -> Erased:
     """Remove a person's queued and dead records; how many, by what they were found by. ``kind`` is email, external_id or anonymous_id."""
-    removed = {}
+    removed: dict[str, int] = {}
+    under_way = 0
     text = value.strip()
     if kind == "anonymous_id":
-        removed["anonymous_id"] = await spool.purge(owner(text), Reason.ERASED)
+        removed["anonymous_id"], under_way = await spool.purge(owner(text), Reason.ERASED)
         kind = "external_id"  # where nothing better is known, TikTok is sent the anonymous id's hash
     if normalise.is_digest(text):
         digest = normalise.digest(text)
     else:
         normal = normalise.email(text) if kind == "email" else normalise.external_id(text)
         digest = sha256(normal) if normal else ""
-    removed[kind] = await spool.erase(digest.encode(), Reason.ERASED) if digest else 0
-    return removed
+    removed[kind], more = await spool.erase(digest.encode(), Reason.ERASED) if digest else Purged()
+    return Erased(removed, under_way + more)
 
 
 def snippet_of(settings: GatewaySettings, pipeline: PipelineSettings) -> dict[str, Any]:

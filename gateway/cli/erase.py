@@ -28,13 +28,18 @@ def command(config: Path, email: str, external_id: str, anonymous_id: str) -> No
     given = {name: value for name, value in person.items() if value.strip()}
     if len(given) != 1:
         raise click.UsageError("name exactly one of --email, --external-id and --anonymous-id")
-    removed = asyncio.run(_erase(config, given))
+    found = asyncio.run(_erase(config, given))
+    removed = found["removed"]
     click.echo(f"{sum(removed.values())} events removed ({', '.join(f'{count} by {name}' for name, count in removed.items())})")
+    if under_way := found["under_way"]:
+        click.echo(
+            f"{under_way} more were being delivered: they are removed as well, unless their request to TikTok was on its way"
+        )
 
 
-async def _erase(config: Path, person: dict[str, str]) -> dict[str, int]:
+async def _erase(config: Path, person: dict[str, str]) -> dict[str, Any]:
     from gateway.cli.management import api
 
     async with api(config) as management:
         found: dict[str, Any] = await management.call("POST", "erase", body=person)
-        return dict(found["removed"])
+        return found

@@ -78,6 +78,15 @@ class Mark(NamedTuple):
     lane: str
 
 
+class Purged(NamedTuple):
+    """How many records a purge or an erasure has met."""
+
+    removed: int = 0
+    """Queued and dead ones."""
+    under_way: int = 0
+    """Leased ones: purged when they come back, unless they are delivered before that."""
+
+
 @dataclass(slots=True)
 class Settlement:
     """The fate of leased records, applied in one transaction."""
@@ -154,11 +163,11 @@ class Spool(Protocol):
         """Give leased records back, due at once, without counting an attempt."""
         ...
 
-    async def purge(self, owner: str, reason: Reason) -> int:
+    async def purge(self, owner: str, reason: Reason) -> Purged:
         """Remove the owner's queued and dead records (leased ones when they come back); how many."""
         ...
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """Remove the queued and dead records whose payload holds ``needle`` (leased ones when they come back); how many. A scan of everything."""
         ...
 

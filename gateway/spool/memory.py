@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import MAX_MARKS, DeadLetter, LaneStats, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.base import MAX_MARKS, DeadLetter, LaneStats, NewRecord, Purged, Record, Settlement, SpoolStats
 
 
 @dataclass(slots=True)
@@ -129,21 +129,22 @@ class MemorySpool:
                 entry.leased = False
         self._changed.set()
 
-    async def purge(self, owner: str, reason: Reason) -> int:
+    async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""
         return self._remove(lambda found: bool(owner) and found.owner == owner, reason)
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
         return self._remove(lambda found: bool(needle) and needle in found.payload, reason)
 
-    def _remove(self, meant: Callable[[Record | DeadLetter], bool], reason: Reason) -> int:
+    def _remove(self, meant: Callable[[Record | DeadLetter], bool], reason: Reason) -> Purged:
         self._check_open()
-        purged = 0
+        purged = under_way = 0
         for id_, entry in list(self._queue.items()):
             if not meant(entry.record):
                 continue
             if entry.leased:
+                under_way += id_ not in self._doomed
                 self._doomed[id_] = reason
                 continue
             self._forget(id_)
@@ -153,7 +154,7 @@ class MemorySpool:
             self._raise(letter)
             self._totals[letter.lane, Outcome.PURGED.value, reason.value] += 1
             purged += 1
-        return purged
+        return Purged(purged, under_way)
 
     async def stats(self) -> SpoolStats:
         """See :meth:`Spool.stats`."""

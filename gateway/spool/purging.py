@@ -5,7 +5,6 @@ Finding records is a scan beside the writer: an index would cost each put more t
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -15,8 +14,9 @@ import orjson
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import reader
+from gateway.spool.base import Purged
 from gateway.spool.reader import Reader
-from gateway.spool.removal import Removal
+from gateway.spool.removal import Removal, Tally
 from gateway.spool.transaction import Transaction
 from gateway.spool.window import Window
 
@@ -37,9 +37,9 @@ class Purging:
         self._run = run
         self._remove = remove
         self._lock = asyncio.Lock()
-        self._wanted: dict[str, tuple[Reason, asyncio.Future[int]]] = {}
+        self._wanted: dict[str, tuple[Reason, asyncio.Future[Purged]]] = {}
 
-    async def purge(self, owner: str, reason: Reason) -> int:
+    async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`. Purges that arrive during a scan share the next one."""
         _, future = self._wanted.setdefault(owner, (reason, asyncio.get_running_loop().create_future()))
         self._window.mean(owner, reason.value)
@@ -62,13 +62,13 @@ class Purging:
         finally:
             self._window.forget_meant(batch.keys() - self._wanted.keys())
         for owner, (_, future) in batch.items():
-            future.set_result(purged[owner])
+            future.set_result(purged.of(owner))
 
-    async def _purge(self, owners: dict[str, str]) -> Counter[str]:
+    async def _purge(self, owners: dict[str, str]) -> Tally:
         # What was put before this call is committed, and known here, once an empty job has been.
         await self._run(_no_work)
         window = self._window
-        purged: Counter[str] = Counter()
+        purged = Tally()
         try:
             await self._remove(window.begin_purge(owners, purged))
             after: int | None = -1
@@ -76,14 +76,14 @@ class Purging:
                 after, rows = await self._reader.run(reader.owned_segments(list(owners), after, SCAN_SEGMENTS))
                 await self._remove(window.purge_rows([(id_, orjson.loads(head)[0]) for id_, head in rows], purged))
             for owner, reason in owners.items():
-                purged[owner] += await self._run(partial(Transaction.purge_dead, owner=owner, reason=reason))
+                purged.removed[owner] += await self._run(partial(Transaction.purge_dead, owner=owner, reason=reason))
         finally:
-            window.end_purge()
+            window.end_purge(purged)
         return purged
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
-        erased: Counter[str] = Counter()
+        erased = Tally()
         async with self._lock:
             await self._run(_no_work)  # what was put before this call is committed, and known here
             window = self._window
@@ -93,10 +93,10 @@ class Purging:
                 while after is not None:
                     after, rows = await self._reader.run(reader.holding_segments(needle, after, SCAN_SEGMENTS // 16))
                     await self._remove(window.erase_rows(rows, reason.value, erased))
-                dead = await self._run(lambda transaction: transaction.erase_dead(needle, reason.value))
+                erased.removed[""] += await self._run(lambda transaction: transaction.erase_dead(needle, reason.value))
             finally:
-                window.end_purge()
-        return erased.total() + int(dead)
+                window.end_purge(erased)
+        return erased.of("")
 
 
 def _no_work(_: Transaction) -> None:

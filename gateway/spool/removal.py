@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateway.spool.base import Purged
 from gateway.spool.segment import Segment
 
 Total = tuple[str, str, str]
@@ -31,3 +32,15 @@ class Removal:
 
     def __bool__(self) -> bool:
         return bool(self.segments or self.masks or self.totals)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What purges have met so far, by owner (empty: an erasure)."""
+
+    removed: Counter[str] = field(default_factory=Counter)
+    under_way: Counter[str] = field(default_factory=Counter)
+
+    def of(self, owner: str) -> Purged:
+        """One purge's share."""
+        return Purged(self.removed[owner], self.under_way[owner])

@@ -17,7 +17,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
 from gateway.spool import reader, schema
-from gateway.spool.base import DeadLetter, LaneStats, Mark, NewRecord, Record, Settlement, SpoolStats
+from gateway.spool.base import DeadLetter, LaneStats, Mark, NewRecord, Purged, Record, Settlement, SpoolStats
 from gateway.spool.inspection import Inspection
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
@@ -310,15 +310,15 @@ class SqliteSpool:
 
     # --- purge
 
-    async def purge(self, owner: str, reason: Reason) -> int:
+    async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""
         self._check_open()
-        return await self._purging.purge(owner, reason) if owner else 0
+        return await self._purging.purge(owner, reason) if owner else Purged()
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
         self._check_open()
-        return await self._purging.erase(needle, reason) if needle else 0
+        return await self._purging.erase(needle, reason) if needle else Purged()
 
     # --- what there is
 

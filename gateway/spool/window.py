@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Record, Settlement
 from gateway.spool.lanes import LaneQueue
-from gateway.spool.removal import Corpse, Removal, Total
+from gateway.spool.removal import Corpse, Removal, Tally, Total
 from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, Segment, positions, split
 
 _DEAD = Outcome.DEAD.value
@@ -42,6 +42,8 @@ class Window:
         """Owners whose purge has been asked for and is not over, with the reason: what of theirs is leased is doomed, found yet or not."""
         self._needle: tuple[bytes, str] | None = None
         """The same for an erasure."""
+        self._met: Counter[str] = Counter()
+        """Leased records that came back and were purged before they had been found, by owner (empty: an erasure)."""
         self._purging: dict[str, str] = {}
         self._deleted_meanwhile: set[int] | None = None
 
@@ -207,7 +209,9 @@ class Window:
         touched[segment.id] = segment
         if doom := self._doom(segment, id_):
             totals[segment.lane, Outcome.PURGED.value, doom] += 1
-            self._doomed.pop(id_, None)
+            if self._doomed.pop(id_, None) is None:
+                owner = segment.owners[position]
+                self._met[owner if owner in self._meant else ""] += 1
             return None
         return segment.record(position)
 
@@ -237,7 +241,7 @@ class Window:
         for owner in owners:
             self._meant.pop(owner, None)
 
-    def begin_purge(self, owners: dict[str, str], purged: Counter[str]) -> Removal:
+    def begin_purge(self, owners: dict[str, str], purged: Tally) -> Removal:
         """Purge what is in memory (owner → reason); :meth:`end_purge` when the tables have been scanned."""
         self._purging = owners
         self._deleted_meanwhile = set()
@@ -247,7 +251,7 @@ class Window:
             self._purge_held(segment, removal, touched, purged)
         return self._close(removal, touched)
 
-    def purge_rows(self, rows: Iterable[tuple[int, Sequence[str]]], purged: Counter[str]) -> Removal:
+    def purge_rows(self, rows: Iterable[tuple[int, Sequence[str]]], purged: Tally) -> Removal:
         """Purge what a scan of the tables has found: (segment, its owners)."""
         removal = Removal()
         touched: dict[int, Segment] = {}
@@ -261,7 +265,7 @@ class Window:
                 self._purge_stored(id_, owners, removal, purged)
         return self._close(removal, touched)
 
-    def begin_erasure(self, needle: bytes, reason: str, erased: Counter[str]) -> Removal:
+    def begin_erasure(self, needle: bytes, reason: str, erased: Tally) -> Removal:
         """Purge what is in memory and holds ``needle``; until :meth:`end_purge`, what comes back is purged too."""
         self._deleted_meanwhile = set()
         self._needle = needle, reason
@@ -274,7 +278,7 @@ class Window:
             self._erase_held(segment, mask, reason, removal, touched, erased)
         return self._close(removal, touched)
 
-    def erase_rows(self, rows: Iterable[tuple[int, int, int]], reason: str, erased: Counter[str]) -> Removal:
+    def erase_rows(self, rows: Iterable[tuple[int, int, int]], reason: str, erased: Tally) -> Removal:
         """Purge what a scan of the tables has found: (segment, its records, mask of those that are meant)."""
         removal = Removal()
         touched: dict[int, Segment] = {}
@@ -289,33 +293,40 @@ class Window:
         return self._close(removal, touched)
 
     def _erase_held(
-        self, segment: Segment, mask: int, reason: str, removal: Removal, touched: dict[int, Segment], erased: Counter[str]
+        self, segment: Segment, mask: int, reason: str, removal: Removal, touched: dict[int, Segment], erased: Tally
     ) -> None:
         for position in positions(mask):
             if segment.leased >> position & 1:
-                self._doomed[segment.id << POSITION_BITS | position] = reason
+                self._sentence(segment.id << POSITION_BITS | position, "", reason, erased)
                 continue
             self.queues[segment.lane].withdraw(segment, 1 << position)
             touched[segment.id] = segment
             removal.totals[segment.lane, Outcome.PURGED.value, reason] += 1
-            erased[""] += 1
+            erased.removed[""] += 1
 
-    def _take_stored(self, id_: int, count: int, mask: int, reason: str, removal: Removal, erased: Counter[str]) -> None:
+    def _take_stored(self, id_: int, count: int, mask: int, reason: str, removal: Removal, erased: Tally) -> None:
         known = self._masks.get(id_, 0)
         fresh = mask & ~known
         if not fresh:
             return
         removal.totals[self._keys[id_ >> SEQUENCE_BITS], Outcome.PURGED.value, reason] += fresh.bit_count()
-        erased[""] += fresh.bit_count()
+        erased.removed[""] += fresh.bit_count()
         self._set_gone(id_, known | fresh, count, removal)
 
-    def end_purge(self) -> None:
+    def _sentence(self, id_: int, owner: str, reason: str, tally: Tally) -> None:
+        """A leased record is purged when it comes back."""
+        tally.under_way[owner] += id_ not in self._doomed
+        self._doomed[id_] = reason
+
+    def end_purge(self, tally: Tally) -> None:
         """Everything has been scanned."""
+        for owner in [*self._purging, ""]:
+            tally.under_way[owner] += self._met.pop(owner, 0)
         self._purging = {}
         self._needle = None
         self._deleted_meanwhile = None
 
-    def _purge_held(self, segment: Segment, removal: Removal, touched: dict[int, Segment], purged: Counter[str]) -> None:
+    def _purge_held(self, segment: Segment, removal: Removal, touched: dict[int, Segment], purged: Tally) -> None:
         if self._purging.keys().isdisjoint(segment.owners):
             return
         for position in positions(segment.full & ~segment.gone):
@@ -324,14 +335,14 @@ class Window:
             if reason is None:
                 continue
             if segment.leased >> position & 1:
-                self._doomed[segment.id << POSITION_BITS | position] = reason
+                self._sentence(segment.id << POSITION_BITS | position, owner, reason, purged)
                 continue
             self.queues[segment.lane].withdraw(segment, 1 << position)
             touched[segment.id] = segment
             removal.totals[segment.lane, Outcome.PURGED.value, reason] += 1
-            purged[owner] += 1
+            purged.removed[owner] += 1
 
-    def _purge_stored(self, id_: int, owners: Sequence[str], removal: Removal, purged: Counter[str]) -> None:
+    def _purge_stored(self, id_: int, owners: Sequence[str], removal: Removal, purged: Tally) -> None:
         known = gone = self._masks.get(id_, 0)
         lane = self._keys[id_ >> SEQUENCE_BITS]
         for position, owner in enumerate(owners):
@@ -339,7 +350,7 @@ class Window:
             if reason is not None and not gone >> position & 1:
                 gone |= 1 << position
                 removal.totals[lane, Outcome.PURGED.value, reason] += 1
-                purged[owner] += 1
+                purged.removed[owner] += 1
         if gone != known:
             self._set_gone(id_, gone, len(owners), removal)
 

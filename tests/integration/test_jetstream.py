@@ -261,7 +261,7 @@ async def test_a_withdrawal_reaches_what_another_pod_has_in_hand(broker: Broker,
     two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw"))
     await one.put([new("mine", owner="o"), new("yours", owner="p")])
     records = await everything(one, 2)
-    assert await two.purge("o", Reason.WITHDRAWN) == 1
+    assert await two.purge("o", Reason.WITHDRAWN) == (1, 0)
     async with asyncio.timeout(10):
         while not any(held.doomed for held in one._holdings.by_place.values()):  # noqa: ASYNC110 - told over the broker
             await asyncio.sleep(0.01)

@@ -53,8 +53,8 @@ async def remove(spool: JetStreamSpool, how: str) -> int:
         while True:
             with suppress(SpoolUnavailable):  # a busy machine again; who asks asks again
                 if how == "withdrawn":
-                    return await spool.purge("o", Reason.WITHDRAWN)
-                return await spool.erase(NEEDLE.encode(), Reason.ERASED)
+                    return (await spool.purge("o", Reason.WITHDRAWN)).removed
+                return (await spool.erase(NEEDLE.encode(), Reason.ERASED)).removed
 
 
 async def all_of(spool: JetStreamSpool, n: int) -> list[str]:

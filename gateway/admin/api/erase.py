@@ -1,12 +1,9 @@
 """Erasure: everything of one person that still waits here (io: HTTP only)."""
 
-from typing import Any
-
 from pydantic import Field, model_validator
 
-from gateway.admin import answers
 from gateway.admin.errors import Refused
-from gateway.admin.operation import Call, Input, Operations
+from gateway.admin.operation import Call, Input, Operations, Output
 
 operations = Operations()
 
@@ -28,12 +25,20 @@ class Person(Input):
         return self
 
 
-@operations.post(
-    "erase", "Remove a person's queued and dead events", body=Person, refusals=("unavailable",), answer=answers.Erased
-)
-async def erase(call: Call) -> dict[str, Any]:
+class Erased(Output):
+    """What was met. What TikTok has received already must be erased there."""
+
+    removed: dict[str, int]
+    """Queued and dead events that were removed, by what they were found by."""
+    under_way: int
+    """Events that had been handed out for delivery: none is sent any more whose request was not under way, and they are removed when they come back."""
+
+
+@operations.post("erase", "Remove a person's queued and dead events", body=Person, answer=Erased, refusals=("unavailable",))
+async def erase(call: Call) -> Erased:
     """How many were removed. What TikTok has already must be erased there."""
     if call.desk.erase is None:
         raise Refused("unavailable", "the spool is not open; the log says why", retry_after_s=5)
     kind, value = next((name, text) for name, text in call.body.model_dump().items() if text)
-    return {"removed": await call.desk.erase(kind, value)}
+    found = await call.desk.erase(kind, value)
+    return Erased(removed=found.removed, under_way=found.under_way)

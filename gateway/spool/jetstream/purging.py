@@ -14,7 +14,7 @@ import orjson
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Record, Spool
+from gateway.spool.base import Purged, Record, Spool
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.gate import Gate
 from gateway.spool.jetstream.holding import Held, Holdings
@@ -63,7 +63,7 @@ class Purging:
 
     # -- asked for here
 
-    async def purge(self, owner: str, reason: Reason, at: float) -> int:
+    async def purge(self, owner: str, reason: Reason, at: float) -> Purged:
         """An owner's records, wherever they are; how many were removed from here. BrokerAway: what is on this disk is gone, the rest goes as soon as the broker is back."""
         try:
             return await self._purge(owner, reason, at)
@@ -71,13 +71,11 @@ class Purging:
             self.again()
             raise
 
-    async def _purge(self, owner: str, reason: Reason, at: float) -> int:
+    async def _purge(self, owner: str, reason: Reason, at: float) -> Purged:
         # At once: whoever has leased them may be about to send them, and the broker may be away for long.
-        for held in list(self._holdings.by_place.values()):
-            if held.leased and held.record.owner == owner:
-                self._doom(held, reason, counted=False)
+        under_way = self._doom_leased(lambda record: record.owner == owner, reason)
         async with self._gate.shared():
-            purged = await self._counted_locally(lambda: self._local.purge(owner, reason))
+            purged, late = await self._counted_locally(lambda: self._local.purge(owner, reason))
             if len(self._unpurged) < _MAX_UNPURGED:
                 self._unpurged[owner] = reason, at  # until the broker is known to have removed it
             await self._withdrawals.note(owner, b"", reason, at)
@@ -86,7 +84,7 @@ class Purging:
             letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
             purged += await self._letters.remove(letters, Outcome.PURGED, reason)
         self._unpurged.pop(owner, None)
-        return purged
+        return Purged(purged, under_way + late)
 
     def again(self) -> None:
         """What the broker could not be asked for is asked for until it is done."""
@@ -104,10 +102,11 @@ class Purging:
         """Ask no more."""
         await tasks.cancel(self._repeating)
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """All records that hold ``needle``."""
+        under_way = self._doom_leased(lambda record: needle in record.payload, reason)
         async with self._gate.shared():
-            erased = await self._counted_locally(lambda: self._local.erase(needle, reason))
+            erased, late = await self._counted_locally(lambda: self._local.erase(needle, reason))
             await self._withdrawals.note("", needle, reason, time.time())
             told = {"needle": needle.decode("latin-1"), "reason": reason.value}
             # First here: what we say comes back to us as if another pod had counted it.
@@ -119,7 +118,8 @@ class Purging:
                         erased += 1
             await self.let_go(dropped)
             letters = [each async for each in self._wire.all(self._names.dead, f"{self._names.dead}.>") if needle in each.data]
-            return erased + await self._letters.remove(letters, Outcome.PURGED, reason)
+            erased += await self._letters.remove(letters, Outcome.PURGED, reason)
+            return Purged(erased, under_way + late)
 
     async def _late(self, owner: str, needle: bytes, reason: Reason) -> None:
         """A record was forwarded while it was being withdrawn."""
@@ -187,11 +187,11 @@ class Purging:
         self._forget(self._doom_those(lambda record: needle in record.payload, reason, counted=True))
         tasks.spawn(self._purge_here(lambda: self._local.erase(needle, reason)), "purge")
 
-    async def _purge_here(self, removal: Callable[[], Awaitable[int]]) -> None:
+    async def _purge_here(self, removal: Callable[[], Awaitable[Purged]]) -> None:
         """From this disk, what another pod was asked to remove."""
         with suppress(SpoolUnavailable):
             async with self._gate.shared():
-                if removed := await self._counted_locally(removal):
+                if removed := (await self._counted_locally(removal)).removed:
                     _log.info("records purged from this disk, as another pod said", extra={"records": removed})
 
     def _forget(self, dropped: Sequence[Held]) -> None:
@@ -211,6 +211,13 @@ class Purging:
         found = [held for held in places if held.stream == stream and held.record.owner == owner and held.sequence <= up_to]
         return [held for held in found if not self._doom(held, reason, counted=counted)]
 
+    def _doom_leased(self, which: Callable[[Record], bool], reason: Reason) -> int:
+        """How many were not doomed yet."""
+        found = [held for held in self._holdings.by_place.values() if held.leased and held.doomed is None and which(held.record)]
+        for held in found:
+            self._doom(held, reason, counted=False)
+        return len(found)
+
     def _doom_those(self, which: Callable[[Record], bool], reason: Reason, *, counted: bool) -> list[Held]:
         found = [held for held in self._holdings.by_place.values() if which(held.record)]
         return [held for held in found if not self._doom(held, reason, counted=counted)]
@@ -224,14 +231,14 @@ class Purging:
             self._holdings.doomed[held.record.id] = reason
         return held.leased
 
-    async def _counted_locally(self, removal: Callable[[], Awaitable[int]]) -> int:
+    async def _counted_locally(self, removal: Callable[[], Awaitable[Purged]]) -> Purged:
         async with self._withdrawals.counting:
             before = (await self._local.stats()).totals
-            removed = int(await removal())
-            for key, n in (await self._local.stats()).totals.items() if removed else ():
+            purged = await removal()
+            for key, n in (await self._local.stats()).totals.items() if purged.removed else ():
                 if key[1] == Outcome.PURGED.value:
                     self._totals.add(key[0], Outcome.PURGED, key[2], n - before.get(key, 0))
-        return removed
+        return purged
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import DeadLetter, NewRecord, Record, Retry, Settlement, Spool, SpoolStats
+from gateway.spool.base import DeadLetter, NewRecord, Purged, Record, Retry, Settlement, Spool, SpoolStats
 from gateway.spool.jetstream.fates import Fates
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.figures import Figures
@@ -222,19 +222,19 @@ class JetStreamSpool:
 
     # --- purge, erase
 
-    async def purge(self, owner: str, reason: Reason) -> int:
+    async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""
         self._check_open()
         if not owner:
-            return 0
+            return Purged()
         with translated():
             return await self._purging.purge(owner, reason, time.time())
 
-    async def erase(self, needle: bytes, reason: Reason) -> int:
+    async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
         self._check_open()
         if not needle:
-            return 0
+            return Purged()
         with translated():
             return await self._purging.erase(needle, reason)
 

@@ -1,6 +1,7 @@
 """``ttgateway dead`` and ``erase`` as a person runs them: through the running gateway, beside one that cannot be asked, and on the spool itself."""
 
 import asyncio
+import itertools
 import json
 import socket
 import sys
@@ -80,6 +81,21 @@ async def test_through_the_running_gateway(around: Whole) -> None:
     code, out, _ = await command(around, "erase", "--email", "Second@Example.com")
     assert (code, out) == (0, "1 events removed (1 by email)\n")
     assert (await command(around, "dead", "ls"))[2] == "no dead letters\n"
+
+
+async def test_an_erasure_tells_of_what_is_gathering_in_a_batch(around: Whole) -> None:
+    around.write(CONFIG + ADMIN.format(port=free_port()), **{"linger: 20ms": "linger: 60s"})
+    await around.start()
+    numbers = itertools.count()
+
+    async def under_way() -> str:
+        await around.post(purchase(f"mine-{next(numbers)}", traits={"email": "first@example.com"}))
+        _, out, _ = await command(around, "erase", "--email", "first@example.com")
+        return out if "being delivered" in out else ""
+
+    first, second = (await around.until(under_way)).splitlines()
+    assert first == "0 events removed (0 by email)"
+    assert second.startswith("1 more were being delivered")
 
 
 async def test_on_the_spool_while_no_gateway_runs(around: Whole) -> None:

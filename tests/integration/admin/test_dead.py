@@ -168,6 +168,21 @@ async def test_a_person_is_erased_wherever_it_waits(management: Management, pers
     assert [item["event_id"] for item in (await management.call("GET", "dead"))[1]["items"]] == ["dead-yours"]
 
 
+async def test_an_erasure_tells_what_is_under_way_by_itself(management: Management) -> None:
+    mine = owner("visitor-1")
+    user = {"external_id": [hashlib.sha256(b"visitor-1").hexdigest()]}
+    records = [("found by both", mine, user), ("found by owner", mine, {}), ("found by hash", "", user), ("yours", "", {})]
+    await management.spool.put([NewRecord("tiktok", who, 1.0, sealed(id_, user=user)) for id_, who, user in records])
+    leased = await management.spool.lease("tiktok", 10, 1 << 20, 0.0)
+    status, found = await management.call("POST", "erase", {"anonymous_id": "visitor-1"})
+    assert (status, found) == (200, {"removed": {"anonymous_id": 0, "external_id": 0}, "under_way": 3})
+    await management.spool.release([record.id for record in leased])
+    (left,) = await management.spool.lease("tiktok", 10, 1 << 20, 0.0)
+    assert json.loads(left.payload)["event_id"] == "yours"
+    _, document = await management.call("GET", "openapi.json")
+    assert {"removed", "under_way"} == document["components"]["schemas"]["Erased"]["properties"].keys()
+
+
 async def test_erasure_takes_exactly_one_name(management: Management) -> None:
     for person in ({}, {"email": "a@b.example", "external_id": "1"}, {"phone": "1"}):
         assert (await management.call("POST", "erase", person))[0] == 422

@@ -253,7 +253,7 @@ async def test_withdrawal_removes_cookies_and_records() -> None:
     assert all("Max-Age=0" in line for line in reply.all("Set-Cookie"))
     assert set(desk.purged) == {(owner(DFID), Reason.WITHDRAWN), (owner("page-id-1"), Reason.WITHDRAWN)}
     assert desk.spool is not None
-    assert sum([await desk.spool.purge(who, reason) for who, reason in desk.purged]) == 1
+    assert sum([(await desk.spool.purge(who, reason)).removed for who, reason in desk.purged]) == 1
 
 
 async def test_withdrawal_expires_cookies_that_did_not_come_along() -> None:

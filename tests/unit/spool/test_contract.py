@@ -229,9 +229,9 @@ async def test_purge_removes_queued_retried_and_dead_of_one_owner(spool: Spool, 
     await spool.settle(
         Settlement(dead=[Death(dead.id, Reason.TIKTOK_REJECTED)], retry=[Retry(later.id, time.time() + 60, Reason.TIMEOUT)])
     )
-    assert await spool.purge("", Reason.WITHDRAWN) == 0
-    assert await spool.purge("o", Reason.WITHDRAWN) == 3
-    assert await spool.purge("o", Reason.WITHDRAWN) == 0
+    assert await spool.purge("", Reason.WITHDRAWN) == (0, 0)
+    assert await spool.purge("o", Reason.WITHDRAWN) == (3, 0)
+    assert await spool.purge("o", Reason.WITHDRAWN) == (0, 0)
     assert payloads(await spool.lease("a", 10, MIB, 1)) == [b"other", b"nobody"]
     assert await spool.dead_list(None, 0, 10) == []
     stats = await spool.stats()
@@ -245,8 +245,8 @@ async def test_erasure_removes_what_holds_the_needle_and_nothing_else(spool: Spo
     (leased,) = await spool.lease("c", 1, 1 << 20, 0.0)
     letters = await spool.lease("d", 2, 1 << 20, 0.0)
     await spool.settle(Settlement(dead=[Death(record.id, Reason.TIKTOK_REJECTED) for record in letters]))
-    assert await spool.erase(b"", Reason.ERASED) == 0
-    assert await spool.erase(b"mine", Reason.ERASED) == 3
+    assert await spool.erase(b"", Reason.ERASED) == (0, 0)
+    assert await spool.erase(b"mine", Reason.ERASED) == (3, 1)
     assert [record.payload for record in await spool.lease("a", 9, 1 << 20, 0.0)] == [b"yours", b"mi", b"ne 3"]
     assert await spool.lease("b", 9, 1 << 20, 0.0) == []
     assert [letter.payload for letter in await spool.dead_list(None, -1, 9)] == [b"your dead"]
@@ -259,7 +259,7 @@ async def test_erasure_removes_what_holds_the_needle_and_nothing_else(spool: Spo
 async def test_purge_of_leased_records_takes_effect_when_they_come_back(spool: Spool, new: New) -> None:
     await spool.put([new(name, owner="o") for name in ("delivered", "retried", "dead", "released")])
     delivered, retried, dead, released = await spool.lease("a", 10, MIB, 1)
-    assert await spool.purge("o", Reason.ERASED) == 0
+    assert await spool.purge("o", Reason.ERASED) == (0, 4)
     await spool.settle(
         Settlement(
             done=[Done(delivered.id, Outcome.DELIVERED)],

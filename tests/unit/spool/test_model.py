@@ -146,9 +146,10 @@ class Spools(RuleBasedStateMachine):
     def purge(self, owner: str) -> None:
         mine = {payload for payload, (_, who) in self.queued.items() if who == owner and owner}
         held = mine & self.held
+        fresh = held - self.doomed
         self.doomed |= held
         buried = {payload for payload, (_, who) in self.dead.items() if who == owner and owner}
-        assert self.run(self.spool.purge(owner, Reason.ERASED)) == len(mine - held) + len(buried)
+        assert self.run(self.spool.purge(owner, Reason.ERASED)) == (len(mine - held) + len(buried), len(fresh))
         for payload in mine - held:
             lane, _ = self.queued.pop(payload)
             self.postponed.discard(payload)
