@@ -4,7 +4,7 @@ Law: nothing of a person leaves whole: hashes of identity are shortened, address
 """
 
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +19,14 @@ SLICE = 200
 _HASH_CHARS = 64
 _SHOWN_CHARS = 8
 _DEDUPLICATED_S = 48 * 3600.0
+_ANSWERED = frozenset({Reason.TIKTOK_REJECTED, Reason.BATCH_TOO_LARGE})
+"""TikTok's own words: the answer begins with its code."""
+_CURES = {
+    Reason.BATCH_TOO_LARGE: "Have the mapping leave out what makes it large, such as contents or long texts, and replay the event.",
+    Reason.INVALID_EVENT: "Fix the mapping that the message speaks of and replay the event.",
+    Reason.UNDECODABLE: "It can be sent no more; export it if somebody is to look at it, then drop it.",
+    Reason.INTEGRATION_REMOVED: "Set up an integration of the same id and replay the event, or drop it.",
+}
 _HASHED = frozenset({"email", "phone", "external_id", "first_name", "last_name", "zip_code"})
 
 
@@ -94,10 +102,10 @@ def row(letter: DeadLetter, preview: Preview | None) -> dict[str, Any]:
     }
 
 
-def shown(letter: DeadLetter, preview: Preview | None) -> dict[str, Any]:
-    """All that is known of one."""
+def shown(letter: DeadLetter, preview: Preview | None, about: Callable[[str], str]) -> dict[str, Any]:
+    """All that is known of one; ``about`` tells what stands behind one of TikTok's codes."""
     event = sealed(letter)
-    code, _, message = letter.answer.partition(": ")
+    code, message = _answer(letter)
     consent = (event or {}).get("consent", {})
     return {
         "row": row(letter, preview),
@@ -107,9 +115,23 @@ def shown(letter: DeadLetter, preview: Preview | None) -> dict[str, Any]:
         "findings": list(preview.findings) if preview else [],
         "refusal": preview.refusal if preview else "the integration does not exist any more",
         "request": None,
-        "answer": {"code": code, "message": message} if message else {"code": "", "message": letter.answer},
-        "cure": words(letter.reason),
+        "answer": {"code": code, "message": message},
+        "cure": _cure(letter, about(code) if code else ""),
     }
+
+
+def _answer(letter: DeadLetter) -> tuple[str, str]:
+    """TikTok's code, empty if it is not TikTok that spoke, and the words."""
+    code, colon, message = letter.answer.partition(": ")
+    return (code, message) if colon and letter.reason in _ANSWERED else ("", letter.answer)
+
+
+def _cure(letter: DeadLetter, told: str) -> str:
+    """What to do about it: what is known of the code, else of the reason."""
+    with suppress(ValueError):
+        own = _CURES.get(Reason(letter.reason), "")
+        return own if not told or told == words(letter.reason) else f"{told} {own}".rstrip()
+    return told
 
 
 def words(reason: str) -> str:

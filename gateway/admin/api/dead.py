@@ -130,7 +130,7 @@ async def export(call: Call) -> web.StreamResponse:
     )
     await response.prepare(call.request)
     async for letter in letters.each(spool, call.query.wanted()):
-        line = letters.shown(letter, _preview(call.desk, letter))
+        line = letters.shown(letter, _preview(call.desk, letter), call.desk.words)
         await response.write(orjson.dumps(line["row"] | {"received": line["received"], "mapped": line["mapped"]}) + b"\n")
     await response.write_eof()
     return response
@@ -164,7 +164,7 @@ async def one(call: Call) -> dict[str, Any]:
     if letter is None:
         raise missing("dead letter of that id; it may have been replayed, dropped or purged meanwhile")
     preview = _preview(call.desk, letter)
-    return letters.shown(letter, preview) | {"request": _request(call.desk, Lane.parse(letter.lane), preview)}
+    return letters.shown(letter, preview, call.desk.words) | {"request": _request(call.desk, Lane.parse(letter.lane), preview)}
 
 
 @operations.post(

@@ -49,6 +49,38 @@ async def test_a_letter_of_a_test_code_is_repeated_with_it_and_one_of_nobody_s_n
     assert bodies["gone"] is None
 
 
+async def test_a_letter_tells_the_cure_and_both_readings_of_its_code(management: Management) -> None:
+    await management.bury("e1")
+    (row,) = (await management.call("GET", "dead"))[1]["items"]
+    cure = (await management.call("GET", f"dead/{row['id']}"))[1]["cure"]
+    assert "TikTok's SDK reads 40002 as an invalid field" in cure
+    assert "Signal's manual as an invalid pixel code" in cure
+    assert "replay the event" in cure
+
+
+@pytest.mark.parametrize(
+    ("reason", "answer", "code", "cure"),
+    [
+        (Reason.TIKTOK_REJECTED, "40062: not hashed", "40062", "check the mapping of user.* fields"),
+        (Reason.TIKTOK_REJECTED, "40999: what: is: this", "40999", "TikTok does not document this code"),
+        (Reason.BATCH_TOO_LARGE, "http_413: the request was too large", "http_413", "Have the mapping leave out"),
+        (Reason.BATCH_TOO_LARGE, "40061: too large", "40061", "Have the mapping leave out"),
+        (Reason.INVALID_EVENT, "properties.value: not a number", "", "Fix the mapping"),
+        (Reason.UNDECODABLE, "the stored event cannot be read", "", "drop it"),
+        (Reason.INTEGRATION_REMOVED, "", "", "same id"),
+    ],
+)
+async def test_every_way_to_die_has_a_cure(management: Management, reason: Reason, answer: str, code: str, cure: str) -> None:
+    await management.spool.put([NewRecord("tiktok", "", 1.0, sealed("e1"))])
+    (record,) = await management.spool.lease("tiktok", 1, 1 << 20, 0.0)
+    await management.spool.settle(Settlement(dead=[Death(record.id, reason, answer)]))
+    (row,) = (await management.call("GET", "dead"))[1]["items"]
+    found = (await management.call("GET", f"dead/{row['id']}"))[1]
+    assert cure in found["cure"]
+    assert found["cure"] != row["words"], "the page shows it only beside the words"
+    assert (found["answer"]["code"], found["answer"]["message"]) == (code, answer.removeprefix(f"{code}: ") if code else answer)
+
+
 async def test_lists_are_paged_and_filtered(management: Management) -> None:
     await management.bury(*[f"e{n}" for n in range(7)])
     await management.bury("odd", name="Wheel Spun", lane="other")
