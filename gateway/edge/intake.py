@@ -80,7 +80,7 @@ class Intake:
     """Gates, seals and spools the events of one request."""
 
     def __init__(self, metrics: Metrics, now: Callable[[], float], entropy: Callable[[int], bytes]) -> None:
-        self.spool: Spool | None = None
+        self._spool: Spool | None = None
         self._metrics = metrics
         self._now = now
         self._entropy = entropy
@@ -88,8 +88,24 @@ class Intake:
         self._tally: dict[tuple[str, str], int] = {}
         self._keys: list[int] = []
         self._recent = recent.Recent()
+        self._removed = recent.Removed()
         self._under_way: dict[int, asyncio.Future[None]] = {}
         """Keys of events that are being made durable."""
+
+    @property
+    def spool(self) -> Spool | None:
+        """Where records go; None = nowhere yet."""
+        return self._spool
+
+    @spool.setter
+    def spool(self, spool: Spool | None) -> None:
+        self._spool = spool
+        if spool is not None:
+            spool.on_removal = self.forget
+
+    def forget(self, owner: str, needle: bytes, at: float) -> None:
+        """A person's records are being removed: what comes of them from now on is new."""
+        self._removed.note(owner, needle.decode("latin-1"), at)
 
     def take(  # noqa: C901, PLR0915 - the whole way of one event on one page; split, its outcomes could not be seen to be total
         self,
@@ -170,12 +186,15 @@ class Intake:
                 if bot:
                     sealed["flags"] = ["bot"]
                 shared = orjson.dumps(sealed)
+                event_id = event.event_id
+                if event_id and self._removed.any:
+                    event_id += self._removed.mark(who, sealed["user"])
                 for integration in willing:
                     lane = Lane(integration.id, event.test_event_code).key if event.test_event_code else integration.lane
                     called = ""
-                    if event.event_id:
-                        called = f"{name} {event.event_id}"
-                        key = recent.key(lane, name, event.event_id)
+                    if event_id:
+                        called = f"{name} {event_id}"
+                        key = recent.key(lane, name, event_id)
                         commit = self._under_way.get(key)
                         if commit is not None:
                             under_way = [*(under_way or ()), commit]

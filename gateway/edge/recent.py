@@ -6,7 +6,7 @@ and an empty one begins. What was entered is therefore recognised for at least t
 """
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 WINDOW_S = 48 * 3600.0
 """TikTok's own deduplication reaches that far."""
@@ -14,6 +14,8 @@ SLOTS = 1 << 20
 """Places in one table of eight bytes each: 8 MiB, 16 MiB for both."""
 ENTRIES = SLOTS * 7 // 10
 """Entered in one table at most: beyond, the search for a free place becomes long."""
+PERSONS = 20_000
+"""Removals that are remembered of each kind: some 5 MB at most."""
 _KEY = (1 << 64) - 1
 
 
@@ -74,6 +76,41 @@ class Recent:
     def _turn(self, now: float) -> None:
         self._old, self._young = self._young, _table(self._slots)
         self._entered, self._since = 0, now
+
+
+class Removed:
+    """Whose records were removed, and when. What was entered of such a person before is not recognised any more: it may not be there, and whoever sends it again, after a new
+    grant, would be told of a success and lose it. Entries themselves name nobody and cannot be found by a person, so the person's new events get other keys."""
+
+    def __init__(self, most: int = PERSONS) -> None:
+        self._most = most
+        self._owners: dict[str, float] = {}
+        self._identities: dict[str, float] = {}
+        self.any = False
+
+    def note(self, owner: str, identity: str, at: float) -> None:
+        """The records of ``owner``, or of whoever has ``identity`` (a hash), were removed."""
+        self.any = True
+        if owner:
+            self._keep(self._owners, owner, at)
+        if identity:
+            self._keep(self._identities, identity, at)
+
+    def _keep(self, known: dict[str, float], who: str, at: float) -> None:
+        latest = max(at, known.pop(who, 0.0))
+        known[who] = latest
+        while len(known) > self._most:
+            del known[next(iter(known))]
+
+    def mark(self, owner: str, user: Mapping[str, object]) -> str:
+        """What sets the person's events apart since the latest removal; empty if there was none."""
+        latest = self._owners.get(owner, 0.0) if owner else 0.0
+        if self._identities:
+            for value in user.values():
+                for one in value if isinstance(value, list) else (value,):
+                    if isinstance(one, str):
+                        latest = max(latest, self._identities.get(one, 0.0))
+        return f" {latest!r}" if latest else ""
 
 
 def _table(slots: int) -> memoryview:

@@ -134,8 +134,18 @@ class SpoolStats:
     totals: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
+OnRemoval = Callable[[str, bytes, float], None]
+"""(owner, needle, when): called when a purge of the owner, or else an erasure of the needle, begins – here or, where pods share the spool, at another one, with the same time in all."""
+
+
+def nobody_told(_owner: str, _needle: bytes, _at: float) -> None:
+    """Until somebody wants to be told of removals."""
+
+
 class Spool(Protocol):
     """What edge and delivery know of the spool. Coroutines raise :class:`gateway.errors.SpoolUnavailable`."""
+
+    on_removal: OnRemoval
 
     def put(self, records: Sequence[NewRecord]) -> "Future[None]":
         """Make ``records`` durable. The future is shared by everything that is committed together; it resolves after fsync or

@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import MAX_MARKS, DeadLetter, LaneStats, NewRecord, Purged, Record, Settlement, SpoolStats
+from gateway.spool.base import (
+    MAX_MARKS,
+    DeadLetter,
+    LaneStats,
+    NewRecord,
+    OnRemoval,
+    Purged,
+    Record,
+    Settlement,
+    SpoolStats,
+    nobody_told,
+)
 
 
 @dataclass(slots=True)
@@ -34,6 +45,7 @@ class MemorySpool:
         self._totals: Counter[tuple[str, str, str]] = Counter()
         self._marks: dict[int, float] = {}
         self._doomed: dict[int, Reason] = {}
+        self.on_removal: OnRemoval = nobody_told
         self._next_id = 1
         self._changed = asyncio.Event()
         self._closed = False
@@ -131,10 +143,12 @@ class MemorySpool:
 
     async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""
+        self.on_removal(owner, b"", time.time())
         return self._remove(lambda found: bool(owner) and found.owner == owner, reason)
 
     async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
+        self.on_removal("", needle, time.time())
         return self._remove(lambda found: bool(needle) and needle in found.payload, reason)
 
     def _remove(self, meant: Callable[[Record | DeadLetter], bool], reason: Reason) -> Purged:

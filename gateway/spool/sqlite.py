@@ -17,7 +17,18 @@ from gateway.errors import SpoolUnavailable
 from gateway.lane import Lane
 from gateway.outcome import Outcome, Reason
 from gateway.spool import reader, schema
-from gateway.spool.base import DeadLetter, LaneStats, Mark, NewRecord, Purged, Record, Settlement, SpoolStats
+from gateway.spool.base import (
+    DeadLetter,
+    LaneStats,
+    Mark,
+    NewRecord,
+    OnRemoval,
+    Purged,
+    Record,
+    Settlement,
+    SpoolStats,
+    nobody_told,
+)
 from gateway.spool.inspection import Inspection
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.lock import DirectoryLock
@@ -80,6 +91,7 @@ class SqliteSpool:
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._reading: dict[str, asyncio.Future[None]] = {}
         self._purging = Purging(self._window, self._side_reader, self._run, self._remove)
+        self.on_removal: OnRemoval = nobody_told
         self._closed = False
         self._inspection: Inspection | None = None
         self._inspecting: asyncio.Task[None] | None = None
@@ -313,12 +325,18 @@ class SqliteSpool:
     async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""
         self._check_open()
-        return await self._purging.purge(owner, reason) if owner else Purged()
+        if not owner:
+            return Purged()
+        self.on_removal(owner, b"", time.time())
+        return await self._purging.purge(owner, reason)
 
     async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """See :meth:`Spool.erase`."""
         self._check_open()
-        return await self._purging.erase(needle, reason) if needle else Purged()
+        if not needle:
+            return Purged()
+        self.on_removal("", needle, time.time())
+        return await self._purging.erase(needle, reason)
 
     # --- what there is
 

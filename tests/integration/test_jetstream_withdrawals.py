@@ -197,6 +197,22 @@ async def test_what_another_pod_has_in_hand_is_erased(pods: Any) -> None:
     assert totals["a", "delivered", ""] == 2, "TikTok had it already: that is what is counted"
 
 
+@BOTH
+async def test_every_pod_is_told_of_a_removal_with_one_time(pods: Any, how: str) -> None:
+    """They recognise repetitions by themselves: what comes of the person from then on is new in all, under one name."""
+    told: dict[str, set[tuple[str, bytes, float]]] = {"one": set(), "other": set()}
+    one, other = await pods("one"), await pods("other")
+    one.on_removal = lambda *what: told["one"].add(what)
+    other.on_removal = lambda *what: told["other"].add(what)
+    await remove(one, how)
+    async with asyncio.timeout(20):
+        while not told["other"]:  # noqa: ASYNC110 - said over the broker
+            await asyncio.sleep(0.01)
+    (what,) = told["other"]
+    assert what[:2] == (("o", b"") if how == "withdrawn" else ("", NEEDLE.encode()))
+    assert what in told["one"]
+
+
 async def test_a_stream_of_notes_that_was_made_anew_is_read_from_its_beginning(pods: Any) -> None:
     one = await pods("one")
     withdrawals = one._intake.withdrawals

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Purged, Record, Spool
+from gateway.spool.base import OnRemoval, Purged, Record, Spool, nobody_told
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.gate import Gate
 from gateway.spool.jetstream.holding import Held, Holdings
@@ -58,6 +58,7 @@ class Purging:
         self._withdrawals = intake.withdrawals
         self._unpurged: dict[str, tuple[Reason, float]] = {}
         self._repeating: asyncio.Task[None] | None = None
+        self.on_removal: OnRemoval = nobody_told
         fetching.on_withdrawn = lambda *what: tasks.spawn(self._withdrawn(*what), "purge")
         intake.on_late = lambda *what: tasks.spawn(self._late(*what), "purge")
 
@@ -65,6 +66,7 @@ class Purging:
 
     async def purge(self, owner: str, reason: Reason, at: float) -> Purged:
         """An owner's records, wherever they are; how many were removed from here. BrokerAway: what is on this disk is gone, the rest goes as soon as the broker is back."""
+        self.on_removal(owner, b"", at)
         try:
             return await self._purge(owner, reason, at)
         except (BrokerAway, Refused):
@@ -80,7 +82,7 @@ class Purging:
                 self._unpurged[owner] = reason, at  # until the broker is known to have removed it
             await self._withdrawals.note(owner, b"", reason, at)
             for stream in (self._names.queue, self._names.later):
-                purged += await self._purge_stream(stream, owner, reason)
+                purged += await self._purge_stream(stream, owner, reason, at)
             letters = await self._wire.scan(self._names.dead, f"{self._names.dead}.*.*.{token(owner)}", 0, _EVERYTHING)
             purged += await self._letters.remove(letters, Outcome.PURGED, reason)
         self._unpurged.pop(owner, None)
@@ -104,11 +106,13 @@ class Purging:
 
     async def erase(self, needle: bytes, reason: Reason) -> Purged:
         """All records that hold ``needle``."""
+        at = time.time()
+        self.on_removal("", needle, at)
         under_way = self._doom_leased(lambda record: needle in record.payload, reason)
         async with self._gate.shared():
             erased, late = await self._counted_locally(lambda: self._local.erase(needle, reason))
-            await self._withdrawals.note("", needle, reason, time.time())
-            told = {"needle": needle.decode("latin-1"), "reason": reason.value}
+            await self._withdrawals.note("", needle, reason, at)
+            told = {"needle": needle.decode("latin-1"), "reason": reason.value, "at": at}
             # First here: what we say comes back to us as if another pod had counted it.
             dropped = self._doom_those(lambda record: needle in record.payload, reason, counted=False)
             await self._wire.send(Message(self._names.control, orjson.dumps(told)))
@@ -126,10 +130,10 @@ class Purging:
         with suppress(SpoolUnavailable, BrokerAway, Refused):
             await (self.erase(needle, reason) if needle else self.purge(owner, reason, time.time()))
 
-    async def _purge_stream(self, stream: str, owner: str, reason: Reason) -> int:
+    async def _purge_stream(self, stream: str, owner: str, reason: Reason, at: float) -> int:
         subject = f"{stream}.*.*.{token(owner)}"
         last = (await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"]
-        told = {"stream": stream, "owner": owner, "up_to": last, "reason": reason.value}
+        told = {"stream": stream, "owner": owner, "up_to": last, "reason": reason.value, "at": at}
         dropped = self._doom_owner(stream, owner, last, reason, counted=False)
         await self._wire.send(Message(self._names.control, orjson.dumps(told)))
         # One by one: the broker's own purge would take what is leased from under its deliverer, and could not say how much that was.
@@ -169,9 +173,9 @@ class Purging:
         """Records are nobody's any more: here or, said by another pod, there."""
         try:
             told = orjson.loads(words)
-            reason = Reason(told["reason"])
+            reason, at = Reason(told["reason"]), float(told.get("at", 0.0)) or time.time()
             if "needle" in told:
-                self._erased_elsewhere(told["needle"].encode("latin-1"), reason)
+                self._erased_elsewhere(told["needle"].encode("latin-1"), reason, at)
                 return
             stream, owner, up_to = told["stream"], str(told["owner"]), int(told["up_to"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -179,11 +183,13 @@ class Purging:
             return
         self._forget(self._doom_owner(stream, owner, up_to, reason, counted=True))
         if stream == self._names.queue:
+            self.on_removal(owner, b"", at)
             tasks.spawn(self._purge_here(lambda: self._local.purge(owner, reason)), "purge")
 
-    def _erased_elsewhere(self, needle: bytes, reason: Reason) -> None:
+    def _erased_elsewhere(self, needle: bytes, reason: Reason, at: float) -> None:
         if not needle:
             return
+        self.on_removal("", needle, at)
         self._forget(self._doom_those(lambda record: needle in record.payload, reason, counted=True))
         tasks.spawn(self._purge_here(lambda: self._local.erase(needle, reason)), "purge")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import DeadLetter, NewRecord, Purged, Record, Retry, Settlement, Spool, SpoolStats
+from gateway.spool.base import DeadLetter, NewRecord, OnRemoval, Purged, Record, Retry, Settlement, Spool, SpoolStats
 from gateway.spool.jetstream.fates import Fates
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.figures import Figures
@@ -221,6 +221,15 @@ class JetStreamSpool:
             await self.settle(Settlement(retry=[Retry(record.id, 0.0, Reason.NONE) for record in doomed]))
 
     # --- purge, erase
+
+    @property
+    def on_removal(self) -> OnRemoval:
+        """See :attr:`Spool.on_removal`."""
+        return self._purging.on_removal
+
+    @on_removal.setter
+    def on_removal(self, told: OnRemoval) -> None:
+        self._purging.on_removal = told
 
     async def purge(self, owner: str, reason: Reason) -> Purged:
         """See :meth:`Spool.purge`."""

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.edge import recent
-from gateway.edge.recent import WINDOW_S, Recent
+from gateway.edge.recent import WINDOW_S, Recent, Removed
 from gateway.errors import SpoolUnavailable
+from gateway.identity.seal import owner, sha256
 from gateway.outcome import Reason
 from gateway.spool.base import NewRecord
 from gateway.spool.memory import MemorySpool
@@ -202,3 +203,65 @@ async def test_a_replayed_dead_letter_is_no_repetition() -> None:
     await desk.spool.settle(Settlement(dead=[Death(record.id, Reason.TIKTOK_REJECTED)]))
     await desk.spool.dead_replay([letter.id for letter in await desk.spool.dead_list(None, 0, 10)])
     assert [sealed["event_id"] for sealed in await desk.sealed()] == ["m-1"]
+
+
+# -- after a removal
+
+
+OF_VISITOR = {"anonymousId": "visitor-1", "traits": {"email": "alice@example.com"}}
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "erased"])
+async def test_what_was_removed_and_comes_again_is_new_once(how: str) -> None:
+    """Else it would be acknowledged and lost: what it seems to repeat is not there any more."""
+    desk = Desk()
+    assert desk.spool is not None
+    for _ in range(2):
+        if how == "withdrawn":
+            await desk.spool.purge(owner("visitor-1"), Reason.WITHDRAWN)
+        else:
+            await desk.spool.erase(sha256("alice@example.com").encode(), Reason.ERASED)
+        for _ in range(2):
+            assert (await desk.post("e", [event(**OF_VISITOR), event(**OF_VISITOR)])).json["accepted"] == 2
+        assert [sealed["event_id"] for sealed in await desk.sealed()] == ["m-1"]
+        await desk.spool.release(range(100))
+    assert desk.fates() == {("accepted", ""): 2, ("deduplicated", "repeated"): 6}
+
+
+async def test_a_removal_makes_nothing_of_others_new() -> None:
+    desk = Desk()
+    assert desk.spool is not None
+    await desk.post("v1/t", event(anonymousId="visitor-2", traits={"email": "bob@example.com"}))
+    await desk.post("v1/t", event(messageId="m-2"))
+    await desk.spool.purge(owner("visitor-1"), Reason.WITHDRAWN)
+    await desk.spool.erase(sha256("alice@example.com").encode(), Reason.ERASED)
+    await desk.post("v1/t", event(anonymousId="visitor-2", traits={"email": "bob@example.com"}))
+    await desk.post("v1/t", event(messageId="m-2"))
+    assert desk.fates() == {("accepted", ""): 2, ("deduplicated", "repeated"): 2}
+
+
+async def test_the_removed_event_has_another_key_in_a_shared_spool_too() -> None:
+    """A broker remembers the ids of what was removed, and would swallow it."""
+    desk, seen = Desk(), []
+    assert desk.spool is not None
+    put = desk.spool.put
+    desk.spool.put = lambda records: (seen.extend(record.key for record in records), put(records))[1]  # type: ignore[method-assign]
+    await desk.post("v1/t", event(**OF_VISITOR))
+    desk.spool.on_removal(owner("visitor-1"), b"", 12.5)
+    await desk.post("v1/t", event(**OF_VISITOR))
+    first, second = seen
+    assert second == f"{first} 12.5", "the same in every pod that was told"
+
+
+def test_removals_are_bounded_and_the_latest_one_counts() -> None:
+    removed = Removed(3)
+    assert not removed.any
+    for n in range(5):
+        removed.note(f"o{n}", "", float(n + 1))
+    assert [removed.mark(f"o{n}", {}) for n in range(5)] == ["", "", " 3.0", " 4.0", " 5.0"]
+    removed.note("o2", "", 1.0)
+    removed.note("", "digest", 9.0)
+    assert removed.mark("o2", {}) == " 3.0"
+    assert removed.mark("o2", {"external_id": ["other", "digest"]}) == " 9.0"
+    assert removed.mark("", {"email": "digest", "ip": None}) == " 9.0"
+    assert removed.mark("", {}) == ""
