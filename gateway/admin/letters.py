@@ -13,14 +13,13 @@ import orjson
 from gateway.admin.desk import Preview
 from gateway.lane import Lane
 from gateway.outcome import WORDS, Reason
-from gateway.spool.base import DeadLetter, Spool
+from gateway.spool.base import ANSWERED, DeadLetter, Spool, Try
 
 SLICE = 200
 _HASH_CHARS = 64
 _SHOWN_CHARS = 8
 _DEDUPLICATED_S = 48 * 3600.0
-_ANSWERED = frozenset({Reason.TIKTOK_REJECTED, Reason.BATCH_TOO_LARGE})
-"""TikTok's own words: the answer begins with its code."""
+_NO_ANSWER = frozenset({Reason.TIMEOUT, Reason.CONNECTION, Reason.BROKEN_ANSWER})
 _CURES = {
     Reason.BATCH_TOO_LARGE: "Have the mapping leave out what makes it large, such as contents or long texts, and replay the event.",
     Reason.INVALID_EVENT: "Fix the mapping that the message speaks of and replay the event.",
@@ -66,8 +65,17 @@ async def one(spool: Spool, id_: int) -> DeadLetter | None:
 
 
 def doubtful(letter: DeadLetter, now: float) -> bool:
-    """It may have been delivered – its last try was not answered – and so long ago that TikTok would count it again."""
+    """It may have been delivered – what became of its last try is not known – and so long ago that TikTok would count it again."""
+    if letter.tries:
+        last = letter.tries[-1]
+        return unanswered(last) and now - last.at > _DEDUPLICATED_S
+    # From before tries were kept.
     return letter.reason == Reason.INTEGRATION_REMOVED and letter.attempts > 0 and now - letter.accepted_at > _DEDUPLICATED_S
+
+
+def unanswered(each: Try) -> bool:
+    """TikTok did not say what became of it: no answer, or one of somebody between."""
+    return each.reason in _NO_ANSWER or each.code.startswith("http_5")
 
 
 def sealed(letter: DeadLetter) -> dict[str, Any] | None:
@@ -116,6 +124,10 @@ def shown(letter: DeadLetter, preview: Preview | None, about: Callable[[str], st
         "refusal": preview.refusal if preview else "the integration does not exist any more",
         "request": None,
         "answer": {"code": code, "message": message},
+        "tries": [
+            {"at": each.at, "reason": each.reason, "code": each.code, "words": words(each.reason), "known": not unanswered(each)}
+            for each in letter.tries
+        ],
         "cure": _cure(letter, about(code) if code else ""),
     }
 
@@ -123,7 +135,7 @@ def shown(letter: DeadLetter, preview: Preview | None, about: Callable[[str], st
 def _answer(letter: DeadLetter) -> tuple[str, str]:
     """TikTok's code, empty if it is not TikTok that spoke, and the words."""
     code, colon, message = letter.answer.partition(": ")
-    return (code, message) if colon and letter.reason in _ANSWERED else ("", letter.answer)
+    return (code, message) if colon and letter.reason in ANSWERED else ("", letter.answer)
 
 
 def _cure(letter: DeadLetter, told: str) -> str:

@@ -331,7 +331,7 @@ class Shipment:
         }
         self._route.put_off(dues.values(), now)
         await self._settle(
-            Settlement(retry=[Retry(item.record.id, dues[item.record.attempts], verdict.reason) for item in items])
+            Settlement(retry=[Retry(item.record.id, dues[item.record.attempts], verdict.reason, verdict.code) for item in items])
         )
 
     async def _put_off(self, items: list[Item]) -> None:
@@ -339,7 +339,8 @@ class Shipment:
         now = time.time()
         due = now + 0.9 * self._route.standing.probe_every_s
         self._route.put_off([due], now)
-        await self._settle(Settlement(retry=[Retry(item.record.id, due, Reason.TIKTOK_REJECTED) for item in items]))
+        code = self._verdict.code if self._verdict else ""
+        await self._settle(Settlement(retry=[Retry(item.record.id, due, Reason.TIKTOK_REJECTED, code) for item in items]))
 
     async def _condemn(self, culprits: list[Culprit[Item]]) -> None:
         if not culprits:
@@ -377,7 +378,7 @@ class Shipment:
             feed.settled(id_, outcome.value, reason.value, *words)
         for id_, reason, answer in settlement.dead:
             feed.settled(id_, Outcome.DEAD.value, reason.value, words[0], answer, words[2])
-        for id_, _, reason in settlement.retry:
+        for id_, _, reason, _ in settlement.retry:
             feed.settled(id_, "", reason.value, *words)
 
     def _kept(self, items: list[Item]) -> None:

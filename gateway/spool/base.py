@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 
+ANSWERED = frozenset({Reason.TIKTOK_REJECTED, Reason.BATCH_TOO_LARGE})
+"""Reasons of a death that an answer brought about; the others are found without asking."""
+MAX_TRIES = 5
+"""Kept with a record: some 40 bytes each."""
 MAX_MARKS = 1_000_000
 """Some 40 bytes of the spool each."""
 
@@ -35,8 +39,45 @@ new_record: Callable[[tuple[str, str, float, bytes, str]], NewRecord] = partial(
 """A record of its five fields, for the way of every event: a named tuple's own constructor is a function of Python even in the compiled build, and takes twice as long."""
 
 
+class Try(NamedTuple):
+    """A delivery that was tried."""
+
+    at: float
+    """When its outcome was known, Unix seconds."""
+    reason: str
+    code: str
+    """TikTok's code, or what stands in its place; empty = none came."""
+
+
+Tries = tuple[Try, ...]
+
+
+def tried(tries: Tries, at: float, reason: Reason, code: str) -> Tries:
+    """``tries`` and one more; the last :data:`MAX_TRIES` are kept."""
+    return (*tries, Try(at, reason.value, code))[-MAX_TRIES:]
+
+
+def plain(tries: Tries) -> list[tuple[float, str, str]]:
+    """``tries`` as they are stored: a serialiser knows tuples, not their kinds."""
+    return [(each.at, each.reason, each.code) for each in tries]
+
+
+def tries_of(stored: object) -> Tries:
+    """From lists of time, reason and code, as they are stored; ValueError if they are anything else."""
+    if not isinstance(stored, list):
+        raise ValueError("tries")
+    found = []
+    for each in stored:
+        match each:
+            case [int() | float() as at, str(reason), str(code)]:
+                found.append(Try(at, reason, code))
+            case _:
+                raise ValueError("tries")
+    return tuple(found)
+
+
 class Record(NamedTuple):
-    """A leased record. ``attempts`` counts the deliveries already tried."""
+    """A leased record. ``attempts`` counts the deliveries already tried, ``tries`` tells of the last few of them."""
 
     id: int
     lane: str
@@ -44,6 +85,7 @@ class Record(NamedTuple):
     accepted_at: float
     payload: bytes
     attempts: int
+    tries: Tries = ()
 
 
 class Retry(NamedTuple):
@@ -52,6 +94,8 @@ class Retry(NamedTuple):
     id: int
     due: float
     reason: Reason
+    code: str = ""
+    """TikTok's, or what stands in its place."""
 
 
 class Death(NamedTuple):
@@ -60,6 +104,11 @@ class Death(NamedTuple):
     id: int
     reason: Reason
     answer: str = ""
+    """Of :data:`ANSWERED` it begins with a code and a colon."""
+
+    def tries(self, before: Tries, at: float) -> Tries:
+        """The record's, this one included if it was one."""
+        return tried(before, at, self.reason, self.answer.partition(": ")[0]) if self.reason in ANSWERED else before
 
 
 class Done(NamedTuple):
@@ -110,6 +159,8 @@ class DeadLetter:
     reason: str
     answer: str
     payload: bytes
+    tries: Tries = ()
+    """The last ones, oldest first; none are known of letters from before they were kept."""
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from gateway.spool.base import (
     Settlement,
     SpoolStats,
     nobody_told,
+    tried,
 )
 
 
@@ -113,14 +114,16 @@ class MemorySpool:
             self._marks[key] = max(until, self._marks.get(key, 0.0))
             if len(self._marks) > MAX_MARKS:
                 del self._marks[next(iter(self._marks))]
-        for id_, due, _ in settlement.retry:
+        for id_, due, reason, code in settlement.retry:
             if (entry := self._take_back(id_)) is not None:
-                record = entry.record._replace(id=self._new_id(), attempts=entry.record.attempts + 1)
+                tries = tried(entry.record.tries, now, reason, code)
+                record = entry.record._replace(id=self._new_id(), attempts=entry.record.attempts + 1, tries=tries)
                 self._used_bytes += len(record.payload)
                 self._enqueue(record, asyncio.get_running_loop().time() + due - now)
-        for id_, reason, answer in settlement.dead:
-            if (entry := self._take_back(id_)) is not None:
-                self._bury(entry.record, entry.record.attempts + 1, reason, answer)
+        for death in settlement.dead:
+            if (entry := self._take_back(death.id)) is not None:
+                record = entry.record._replace(tries=death.tries(entry.record.tries, now))
+                self._bury(record, record.attempts + 1, death.reason, death.answer)
 
     async def marked(self, keys: Sequence[int]) -> set[int]:
         """See :meth:`Spool.marked`."""
@@ -269,7 +272,16 @@ class MemorySpool:
     def _bury(self, record: Record, attempts: int, reason: Reason, answer: str) -> None:
         id_ = self._new_id()
         self._dead[id_] = DeadLetter(
-            id_, record.lane, record.owner, record.accepted_at, time.time(), attempts, reason.value, answer, record.payload
+            id_,
+            record.lane,
+            record.owner,
+            record.accepted_at,
+            time.time(),
+            attempts,
+            reason.value,
+            answer,
+            record.payload,
+            record.tries,
         )
         self._used_bytes += len(record.payload)
         self._tally(record, Outcome.DEAD, reason)

@@ -18,7 +18,7 @@ import orjson
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import schema
-from gateway.spool.base import DeadLetter
+from gateway.spool.base import DeadLetter, Tries, tries_of
 from gateway.spool.segment import MalformedError, Segment, parse
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ _NEXT = _ROWS.format("""
 _THESE = _ROWS.format(
     "SELECT id, size, head, data FROM segment WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id LIMIT 100000"
 )
-_DEAD = "SELECT id, lane, owner, accepted_at, died_at, attempts, reason, answer, payload FROM dead"
+_DEAD = "SELECT id, lane, owner, accepted_at, died_at, attempts, reason, answer, payload, tries FROM dead"
 
 
 class Reader:
@@ -215,6 +215,13 @@ def dead_letters(lane: str | None, after: int, limit: int) -> Callable[[apsw.Con
             rows = connection.execute(f"{_DEAD} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         else:
             rows = connection.execute(f"{_DEAD} WHERE lane = ? AND id > ? ORDER BY id LIMIT ?", (lane, after, limit))
-        return [DeadLetter(*row) for row in rows]
+        return [DeadLetter(*row, _tries(text)) for *row, text in rows]  # type: ignore[call-arg]
 
     return read
+
+
+def _tries(text: str) -> Tries:
+    try:
+        return tries_of(orjson.loads(text))
+    except ValueError:  # a column of a damaged file that was taken over: the letter itself is worth more
+        return ()

@@ -9,8 +9,8 @@ from gateway.spool.segment import Segment
 Total = tuple[str, str, str]
 """(lane key, outcome, reason)."""
 
-Corpse = tuple[str, str, float, float, int, str, str, bytes]
-"""A row of ``dead``: lane, owner, accepted_at, died_at, attempts, reason, answer, payload."""
+Corpse = tuple[str, str, float, float, int, str, str, bytes, str]
+"""A row of ``dead``: lane, owner, accepted_at, died_at, attempts, reason, answer, payload, tries."""
 
 
 @dataclass(slots=True)

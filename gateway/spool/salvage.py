@@ -144,9 +144,10 @@ def _copy_row(connection: apsw.Connection, row: Row, found: _Found) -> None:
                     found.queued[id_ >> SEQUENCE_BITS] += count
         case (
             int(id_),
-            [None, str(lane), str(), int() | float(), int() | float(), int(), str(reason), str(), bytes()] as letter,
-        ) if 0 < id_ < _MAX_COUNT:
-            connection.execute("INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?,?,?)", (id_, *letter[1:]))
+            [None, str(lane), str(), int() | float(), int() | float(), int(), str(reason), str(), bytes(), *more] as letter,
+        ) if len(more) < 2 and all(isinstance(each, str) for each in more) and 0 < id_ < _MAX_COUNT:
+            # Those from before there were tries are a column shorter.
+            connection.execute("INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?,?,?,?)", (id_, *letter[1:9], *(more or ["[]"])))
             if connection.changes():
                 found.dead[lane, reason] += 1
         case (int(id_), [None, str(key)]) if 0 < id_ <= MAX_LANE and key not in found.lanes.values():

@@ -19,7 +19,7 @@ import apsw
 from gateway.errors import SpoolTooNew
 
 FILE = "spool.db"
-VERSION = 2
+VERSION = 3
 MINIMUM_SQLITE = 3_051_003
 """Older ones can corrupt the database when the log is reset while it is being checkpointed."""
 PAGE_BYTES = 8192
@@ -48,7 +48,11 @@ _V2 = """
 CREATE TABLE mark(key INTEGER PRIMARY KEY, until REAL NOT NULL, lane TEXT NOT NULL);
 CREATE INDEX mark_until ON mark(until);
 """
-MIGRATIONS = (_V1, _V2)
+_V3 = """
+ALTER TABLE dead ADD COLUMN tries TEXT NOT NULL DEFAULT '[]';
+"""
+# The heads of segments have a fifth part since then: an older program would take them for damage.
+MIGRATIONS = (_V1, _V2, _V3)
 """``MIGRATIONS[n]`` leads from version n to n + 1."""
 
 

@@ -1,7 +1,7 @@
 """Segments: how records lie in the spool (pure).
 
 Law: a segment holds up to :data:`MAX_RECORDS` records of one lane that were made durable together, as one row: a JSON head
-(owners, acceptance times, lengths, attempts) and the payloads, concatenated. One row for many records is what makes a commit,
+(owners, acceptance times, lengths, attempts, the last tries) and the payloads, concatenated. One row for many records is what makes a commit,
 a lease and a settlement cheap; the price is that a record is removed by a bit in a mask until its whole segment is gone.
 
 A segment's id is ``lane << 42 | sequence``: the integer primary key keeps each lane together and in order of acceptance without
@@ -14,7 +14,7 @@ from itertools import repeat
 
 import orjson
 
-from gateway.spool.base import Record
+from gateway.spool.base import Record, Tries, plain, tries_of
 
 MAX_RECORDS = 63
 """One bit each in a signed 64-bit mask."""
@@ -48,6 +48,7 @@ class Segment:
         "owners",
         "payloads",
         "size",
+        "tries",
         "waiting",
     )
 
@@ -61,6 +62,7 @@ class Segment:
         *,
         due: float = 0.0,
         id_: int = 0,
+        tries: Sequence[Tries] | None = None,
     ) -> None:
         self.id = id_
         """0 until the writer has given it one."""
@@ -70,6 +72,8 @@ class Segment:
         self.payloads = payloads
         self.attempts = attempts
         """None = never tried."""
+        self.tries = tries
+        """None = not known."""
         self.due = due
         """Unix s; 0 = at once."""
         self.count = len(payloads)
@@ -86,11 +90,13 @@ class Segment:
         return self.full & ~(self.gone | self.leased)
 
     def head(self) -> bytes:
-        """The row's head: ``[owners, accepted, lengths]`` or ``[owners, accepted, lengths, attempts]``."""
+        """The row's head: ``[owners, accepted, lengths]``, of what has been tried with ``attempts`` and ``tries`` behind."""
         lengths = list(map(len, self.payloads))
         if self.attempts is None:
             return orjson.dumps((self.owners, self.accepted, lengths))
-        return orjson.dumps((self.owners, self.accepted, lengths, self.attempts))
+        return orjson.dumps(
+            (self.owners, self.accepted, lengths, self.attempts, list(map(plain, self.tries or [()] * self.count)))
+        )
 
     def records(self) -> Iterable[Record]:
         """All of its records, in order."""
@@ -104,6 +110,7 @@ class Segment:
                 self.accepted,
                 self.payloads,
                 self.attempts or repeat(0),
+                self.tries or repeat(()),
                 strict=False,
             ),
         )
@@ -118,6 +125,7 @@ class Segment:
             self.accepted[position],
             self.payloads[position],
             attempts,
+            self.tries[position] if self.tries else (),
         )
 
 
@@ -135,8 +143,9 @@ def parse(lane: str, id_: int, head: object, data: bytes | memoryview, due: floa
     """A stored row → its segment. MalformedError if head and data do not belong together."""
     match head:
         case [list(owners), list(accepted), list(lengths)]:
-            attempts = None
-        case [list(owners), list(accepted), list(lengths), list(attempts)]:
+            attempts = tries = None
+        case [list(owners), list(accepted), list(lengths), list(attempts), *rest]:
+            tries = _tries(rest, len(lengths))
             if len(attempts) != len(lengths) or not all(isinstance(n, int) for n in attempts):
                 raise MalformedError("attempts")
         case _:
@@ -155,7 +164,20 @@ def parse(lane: str, id_: int, head: object, data: bytes | memoryview, due: floa
         raise MalformedError("size")
     if not all(isinstance(owner, str) for owner in owners) or not all(isinstance(at, int | float) for at in accepted):
         raise MalformedError("types")
-    return Segment(lane, owners, accepted, payloads, attempts, due=due, id_=id_)
+    return Segment(lane, owners, accepted, payloads, attempts, due=due, id_=id_, tries=tries)
+
+
+def _tries(rest: list[object], count: int) -> list[Tries] | None:
+    """What is behind the attempts: nothing, if an older program wrote it."""
+    match rest:
+        case []:
+            return None
+        case [list(stored)] if len(stored) == count:
+            try:
+                return list(map(tries_of, stored))
+            except ValueError:
+                raise MalformedError("tries") from None
+    raise MalformedError("head")
 
 
 def split(
@@ -165,6 +187,7 @@ def split(
     payloads: Sequence[bytes],
     attempts: Sequence[int] | None = None,
     due: float = 0.0,
+    tries: Sequence[Tries] | None = None,
 ) -> list[Segment]:
     """Columns of one lane's records → segments within the limits (a single record may be larger)."""
     segments: list[Segment] = []
@@ -176,8 +199,9 @@ def split(
         if sum(map(len, part)) > MAX_BYTES:
             end = start + _fitting(part)
             part = payloads[start:end]
-        tried = attempts[start:end] if attempts else None
-        segments.append(Segment(lane, owners[start:end], accepted[start:end], part, tried, due=due))
+        counts = attempts[start:end] if attempts else None
+        those = tries[start:end] if tries else None
+        segments.append(Segment(lane, owners[start:end], accepted[start:end], part, counts, due=due, tries=those))
         start = end
     return segments
 

@@ -33,9 +33,9 @@ _MASK = (
 )
 _DELETE = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE_MASK = "DELETE FROM gone WHERE segment IN (SELECT value FROM json_each(?))"
-_DEAD = "INSERT INTO dead(lane, owner, accepted_at, died_at, attempts, reason, answer, payload) VALUES "
-_BURY_ONE = _DEAD + "(?,?,?,?,?,?,?,?)"
-_BURY = _DEAD + ",".join(["(?,?,?,?,?,?,?,?)"] * _ROWS)
+_DEAD = "INSERT INTO dead(lane, owner, accepted_at, died_at, attempts, reason, answer, payload, tries) VALUES "
+_BURY_ONE = _DEAD + "(?,?,?,?,?,?,?,?,?)"
+_BURY = _DEAD + ",".join(["(?,?,?,?,?,?,?,?,?)"] * _ROWS)
 
 _MARK = (
     "INSERT INTO mark SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true"

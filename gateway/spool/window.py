@@ -8,8 +8,10 @@ the caller waits. Everything here can be rebuilt from the tables, except what is
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import orjson
+
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import Record, Settlement
+from gateway.spool.base import Record, Settlement, plain, tried
 from gateway.spool.lanes import LaneQueue
 from gateway.spool.removal import Corpse, Removal, Tally, Total
 from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, Segment, positions, split
@@ -130,14 +132,17 @@ class Window:
             for id_, _, _ in settlement.done:
                 self._doomed.pop(id_, None)
         later: dict[tuple[str, float], list[Record]] = {}
-        for id_, due, _ in settlement.retry:
+        for id_, due, why, code in settlement.retry:
             if (found := self._take_back(id_, touched, totals)) is not None:
                 # 0 stands for "never tried" in the tables.
-                later.setdefault((found.lane, max(due, 0.001)), []).append(found)
-        for id_, reason, answer in settlement.dead:
-            if (found := self._take_back(id_, touched, totals)) is not None:
-                removal.corpses.append(_corpse(found, now, found.attempts + 1, reason, answer))
-                totals[found.lane, _DEAD, reason._value_] += 1
+                later.setdefault((found.lane, max(due, 0.001)), []).append(
+                    found._replace(tries=tried(found.tries, now, why, code))
+                )
+        for death in settlement.dead:
+            if (found := self._take_back(death.id, touched, totals)) is not None:
+                found = found._replace(tries=death.tries(found.tries, now))
+                removal.corpses.append(_corpse(found, now, found.attempts + 1, death.reason, death.answer))
+                totals[found.lane, _DEAD, death.reason._value_] += 1
         removal.marks += [(key, until, lane) for key, until, lane in settlement.marks]
         for (lane, due), records in later.items():
             removal.later += _requeue(lane, records, due)
@@ -388,7 +393,8 @@ class Window:
 
 
 def _corpse(record: Record, now: float, attempts: int, reason: Reason, answer: str) -> Corpse:
-    return (record.lane, record.owner, record.accepted_at, now, attempts, reason.value, answer, record.payload)
+    tries = orjson.dumps(plain(record.tries)).decode()
+    return (record.lane, record.owner, record.accepted_at, now, attempts, reason.value, answer, record.payload, tries)
 
 
 def _requeue(lane: str, records: list[Record], due: float) -> list[Segment]:
@@ -399,4 +405,5 @@ def _requeue(lane: str, records: list[Record], due: float) -> list[Segment]:
         [record.payload for record in records],
         [record.attempts + 1 for record in records],
         due,
+        [record.tries for record in records],
     )

@@ -7,13 +7,15 @@ be whole, each part under an id that the broker counts once.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+import orjson
+
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
-from gateway.spool.base import DeadLetter, Mark, Record, Settlement
+from gateway.spool.base import DeadLetter, Mark, Record, Retry, Settlement, Tries, plain, tried, tries_of
 from gateway.spool.jetstream.holding import Held, Holdings
 from gateway.spool.jetstream.names import Names, lane_of, owner_of
 from gateway.spool.jetstream.totals import Totals
@@ -24,6 +26,8 @@ T = TypeVar("T")
 _TIMEOUT_S = 3.0
 _PAUSE_S = 0.2
 _ANSWER_CHARS = 2000
+TRIED = "Ttgw-Tried"
+"""The last tries: ``[[time, reason, code], …]``. Codes are ASCII."""
 
 
 class Fates:
@@ -41,20 +45,23 @@ class Fates:
         now = time.time()
         marks = await self._lasting(lambda: self._new_marks(settlement.marks, now)) if settlement.marks else []
         taken: list[Held] = []
-        turned: list[Message] = []
         tallies: list[tuple[str, Outcome, Reason]] = []
         for id_, outcome, reason in settlement.done:
             if (held := self._take(id_, taken)) is not None:
                 tallies.append((held.record.lane, outcome, reason))
                 if held.counted:  # somebody has told the visitor's purge about it already
                     self._totals.add(held.record.lane, Outcome.PURGED, (held.doomed or Reason.NONE).value, -1)
-        for id_, due, _ in settlement.retry:
-            if (held := self._take(id_, taken)) is not None and not self._doomed(held, tallies):
-                turned.append(self._postponed(held, due))
-        for id_, reason, answer in settlement.dead:
-            if (held := self._take(id_, taken)) is not None and not self._doomed(held, tallies):
-                turned.append(self.letter(held.record, f"{held.stream}{held.sequence}", held.record.attempts + 1, reason, answer))
-                tallies.append((held.record.lane, Outcome.DEAD, reason))
+        turned = [
+            self._postponed(held, retry, now)
+            for retry in settlement.retry
+            if (held := self._take(retry.id, taken)) is not None and not self._doomed(held, tallies)
+        ]
+        for death in settlement.dead:
+            if (held := self._take(death.id, taken)) is not None and not self._doomed(held, tallies):
+                record = held.record._replace(tries=death.tries(held.record.tries, now))
+                name = f"{held.stream}{held.sequence}"
+                turned.append(self.letter(record, name, record.attempts + 1, death.reason, death.answer))
+                tallies.append((record.lane, Outcome.DEAD, death.reason))
         if turned or marks:
             await self._lasting(lambda: self._ask([*marks, *turned]))
         if taken:
@@ -80,13 +87,14 @@ class Fates:
             tallies.append((held.record.lane, Outcome.PURGED, held.doomed))
         return True
 
-    def _postponed(self, held: Held, due: float) -> Message:
+    def _postponed(self, held: Held, retry: Retry, now: float) -> Message:
         record = held.record
         headers = {
             "Nats-Msg-Id": f"{held.stream}{held.sequence}",
             "Ttgw-At": repr(record.accepted_at),
-            "Ttgw-Due": repr(due),
+            "Ttgw-Due": repr(retry.due),
             "Ttgw-Tries": str(record.attempts + 1),
+            TRIED: tries_text(tried(record.tries, now, retry.reason, retry.code)),
         }
         return Message(self._names.subject(self._names.later, record.lane, record.owner), record.payload, headers)
 
@@ -138,6 +146,19 @@ class Fates:
         return {key: float(answer.data) for key, answer in zip(keys, found, strict=True) if answer is not None and answer.data}
 
 
+def tries_text(tries: Tries) -> str:
+    """For the header :data:`TRIED`."""
+    return orjson.dumps(plain(tries)).decode()
+
+
+def tries_in(headers: Mapping[str, str]) -> Tries:
+    """What the header says; none, if an older pod wrote the message."""
+    try:
+        return tries_of(orjson.loads(headers.get(TRIED, "[]")))
+    except ValueError:
+        return ()
+
+
 def letter(names: Names, record: Record, id_: str, attempts: int, reason: str, answer: str, died_at: float) -> Message:
     """A record as a dead letter."""
     headers = {
@@ -145,6 +166,7 @@ def letter(names: Names, record: Record, id_: str, attempts: int, reason: str, a
         "Ttgw-At": repr(record.accepted_at),
         "Ttgw-Died": repr(died_at),
         "Ttgw-Tries": str(attempts),
+        TRIED: tries_text(record.tries),
         "Ttgw-Reason": reason,
         "Ttgw-Answer": quote(answer[:_ANSWER_CHARS]),
     }
@@ -170,4 +192,5 @@ def letter_of(answer: Answer) -> DeadLetter:
         reason=headers.get("Ttgw-Reason", ""),
         answer=unquote(headers.get("Ttgw-Answer", "")),
         payload=answer.data,
+        tries=tries_in(headers),
     )

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 
 from gateway.outcome import Reason
 from gateway.spool.base import Record
+from gateway.spool.jetstream.fates import tries_in
 from gateway.spool.jetstream.holding import Held, Holdings, LaneHolding
 from gateway.spool.jetstream.names import Names, consumer, lane_of, owner_of
 from gateway.spool.jetstream.wire import BrokerAway, Message, Wire
@@ -128,7 +129,7 @@ class Fetching:
             # Only in the stream that has no max_ack_pending.
             self._say(message.reply, b"-NAK " + orjson.dumps({"delay": int(delay * _NS)}))
             return
-        record = Record(self._holdings.new_id(), lane.lane, owner, accepted_at, message.data, attempts)
+        record = Record(self._holdings.new_id(), lane.lane, owner, accepted_at, message.data, attempts, tries_in(headers))
         held = Held(record, stream, sequence, message.reply, self._loop.time())
         self._holdings.add(held)
         lane.put_back(held)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import DeadLetter, Done, Mark, Record, Settlement
-from gateway.spool.jetstream.fates import letter, mark_message
+from gateway.spool.jetstream.fates import TRIED, letter, mark_message, tries_text
 from gateway.spool.jetstream.names import Names
 from gateway.spool.jetstream.streams import check_version, ensure_lane, prepare
 from gateway.spool.jetstream.totals import Totals
@@ -106,6 +106,7 @@ class Moving:
                     "Nats-Msg-Id": _id(lane, record.owner, record.accepted_at, record.payload),
                     "Ttgw-At": repr(record.accepted_at),
                     "Ttgw-Tries": str(record.attempts),
+                    TRIED: tries_text(record.tries),
                 },
             )
             for record in records
@@ -135,7 +136,7 @@ class Moving:
         messages = []
         for each in letters:
             await self._lane(each.lane)
-            record = Record(0, each.lane, each.owner, each.accepted_at, each.payload, each.attempts)
+            record = Record(0, each.lane, each.owner, each.accepted_at, each.payload, each.attempts, each.tries)
             id_ = _id(each.lane, each.owner, each.accepted_at, each.payload)
             messages.append(letter(self._names, record, id_, each.attempts, each.reason, each.answer, each.died_at))
         answers = await self._ask(messages)

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import DeadLetter, NewRecord, OnRemoval, Purged, Record, Retry, Settlement, Spool, SpoolStats
-from gateway.spool.jetstream.fates import Fates
+from gateway.spool.jetstream.fates import Fates, tries_in
 from gateway.spool.jetstream.fetching import Fetching
 from gateway.spool.jetstream.figures import Figures
 from gateway.spool.jetstream.gate import Gate
@@ -314,7 +314,7 @@ class JetStreamSpool:
         if held is not None and held.leased:
             return 0
         accepted_at, tries = float(headers.get("Ttgw-At", 0)), int(headers.get("Ttgw-Tries", 0))
-        record = Record(0, lane, owner_of(headers["Nats-Subject"]), accepted_at, message.data, tries)
+        record = Record(0, lane, owner_of(headers["Nats-Subject"]), accepted_at, message.data, tries, tries_in(headers))
         (answer,) = await self._wire.ask([self._fates.letter(record, f"{stream}{sequence}", tries, reason, "")], _TIMEOUT_S)
         answer.json()
         removed = await self._wire.delete(stream, sequence)

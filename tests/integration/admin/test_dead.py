@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import json
+import time
 
 import pytest
 from managing import TOKEN, Management, sealed
 
 from gateway.identity.seal import owner
-from gateway.outcome import Reason
-from gateway.spool.base import Death, NewRecord, Settlement
+from gateway.outcome import WORDS, Reason
+from gateway.spool.base import Death, NewRecord, Retry, Settlement
 
 
 async def test_a_letter_shows_what_was_received_what_would_be_sent_and_why_it_died(management: Management) -> None:
@@ -149,6 +150,39 @@ async def test_what_may_have_arrived_long_ago_is_warned_of(management: Managemen
     assert (await management.call("POST", "dead/replay", ask))[1]["warnings"] == []
     management.clock.now += 49 * 3600
     assert "count them twice" in (await management.call("POST", "dead/replay", ask))[1]["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("tries", "warned"),
+    [
+        ([(Reason.TIMEOUT, "timeout")], True),
+        ([(Reason.CONNECTION, "connection")], True),
+        ([(Reason.TIKTOK_UNAVAILABLE, "http_504")], True),
+        ([(Reason.TIKTOK_UNAVAILABLE, "50000")], False),
+        ([(Reason.TIMEOUT, "timeout"), (Reason.TIKTOK_THROTTLED, "40100")], False),
+        ([(Reason.TIKTOK_THROTTLED, "40100"), (Reason.TIMEOUT, "timeout")], True),
+    ],
+)
+async def test_the_doubt_is_about_the_last_try_and_its_time(
+    management: Management, tries: list[tuple[Reason, str]], *, warned: bool
+) -> None:
+    accepted = time.time() - 72 * 3600
+    await management.spool.put([NewRecord("tiktok", "", accepted, sealed("e1"))])
+    for reason, code in tries:
+        (record,) = await management.spool.lease("tiktok", 1, 1 << 20, 5.0)
+        await management.spool.settle(Settlement(retry=[Retry(record.id, 0.0, reason, code)]))
+    assert await management.spool.bury_lane("tiktok", Reason.INTEGRATION_REMOVED) == 1
+    (row,) = (await management.call("GET", "dead"))[1]["items"]
+    told = (await management.call("GET", f"dead/{row['id']}"))[1]["tries"]
+    assert [(each["reason"], each["code"]) for each in told] == tries
+    assert (told[-1]["known"], told[-1]["words"]) == (not warned, WORDS[tries[-1][0]])
+    ask = {"filter": {}, "dry_run": True}
+    management.clock.now = time.time() + 47 * 3600
+    assert (await management.call("POST", "dead/replay", ask))[1]["warnings"] == [], "TikTok still recognises it"
+    management.clock.now = time.time() + 49 * 3600
+    warnings = (await management.call("POST", "dead/replay", ask))[1]["warnings"]
+    assert [warning for warning in warnings if "count them twice" in warning] == warnings
+    assert bool(warnings) == warned
 
 
 async def test_chosen_ones_are_dropped_and_stay_dropped(management: Management) -> None:

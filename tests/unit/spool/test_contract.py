@@ -193,6 +193,41 @@ async def test_dead_letters_are_listed_with_the_reason(spool: Spool, new: New) -
     assert_conserved(stats)
 
 
+async def test_the_last_tries_are_kept_with_the_record_and_its_letter(spool: Spool, new: New) -> None:
+    await spool.put([new("1"), new("untried")])
+    record, untried = await spool.lease("a", 10, MIB, 1)
+    assert record.tries == ()
+    begun = time.time()
+    codes = [
+        (Reason.TIMEOUT, "timeout"),
+        *[(Reason.TIKTOK_UNAVAILABLE, f"http_50{n}") for n in range(5)],
+        (Reason.CONNECTION, ""),
+    ]
+    for reason, code in codes:
+        await spool.settle(Settlement(retry=[Retry(record.id, 0, reason, code)]))
+        (record,) = await spool.lease("a", 10, MIB, 5)
+    assert record.attempts == len(codes)
+    assert [(reason, code) for _, reason, code in record.tries] == [(reason.value, code) for reason, code in codes[-5:]]
+    assert begun - 1 < record.tries[0].at <= record.tries[-1].at < time.time() + 1
+    await spool.release([record.id])
+    (record,) = await spool.lease("a", 10, MIB, 5)
+    assert len(record.tries) == 5
+    await spool.settle(
+        Settlement(dead=[Death(record.id, Reason.TIKTOK_REJECTED, "40002: a: b"), Death(untried.id, Reason.UNDECODABLE, "x: y")])
+    )
+    first, second = sorted(await spool.dead_list(None, 0, 10), key=lambda letter: letter.payload)
+    assert first.tries[:4] == record.tries[1:]
+    assert first.tries[-1][1:] == ("tiktok_rejected", "40002")
+    assert second.tries == (), "nobody was asked"
+    await spool.dead_replay([first.id])
+    (again,) = await spool.lease("a", 10, MIB, 5)
+    assert (again.attempts, again.tries) == (0, ())
+    await spool.settle(Settlement(retry=[Retry(again.id, time.time() + 60, Reason.TIMEOUT, "timeout")]))
+    assert await spool.bury_lane("a", Reason.INTEGRATION_REMOVED) == 1
+    letters = await spool.dead_list(None, 0, 10)
+    assert [[each.code for each in letter.tries] for letter in letters if letter.payload == b"1"] == [["timeout"]]
+
+
 async def test_replay_queues_again_with_a_new_age(spool: Spool, new: New) -> None:
     await spool.put([new("1", owner="o", accepted_at=3.5)])
     (record,) = await spool.lease("a", 10, MIB, 1)

@@ -78,7 +78,7 @@ async def test_a_spool_of_the_first_schema_is_taken_over(settings: SpoolSettings
     await spool.close()
     path = Path(settings.path) / "spool.db"
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE mark; PRAGMA user_version=1")
+    connection.execute("DROP TABLE mark; ALTER TABLE dead DROP COLUMN tries; PRAGMA user_version=1")
     connection.close()
     again = await SqliteSpool.open(settings)
     await mark(again, new, Mark(9, time.time() + 100, "a"))

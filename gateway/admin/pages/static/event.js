@@ -48,6 +48,10 @@ const unanswered = ({ lane, answer }) => step(lane ? 'warn' : '', 'clock', lane 
   h('p', { class: 'soft' }, lane ? [sentence([lane.code, lane.message].filter(Boolean).join(' – ')), lane.next_try ? [' Next try ', left(lane.next_try), '.'] : ''] : answer?.message || 'It waits in the spool for its turn.'));
 const findingsOf = (findings) => findings?.length > 0 && h('ul', { class: 'findings' }, findings.map((finding) => h('li', {}, icon('warn'), h('span', {}, typeof finding === 'string' ? finding : `${finding.path ? `${finding.path}: ` : ''}${finding.message}`))));
 
+const triesOf = (tries) => tries?.length > 0 && step(tries.at(-1).known ? '' : 'warn', 'clock', tries.length > 1 ? `The last ${tries.length} tries` : 'The last try',
+  h('ul', {}, tries.map((each) => h('li', {}, time(each.at), ' · ', each.words || label(each.reason), each.code && !each.words?.includes(each.code) && h('code', { class: 'soft' }, ` ${each.code}`)))),
+  !tries.at(-1).known && h('p', { class: 'soft' }, 'TikTok may have received it: what became of the last try is not known.'));
+
 const build = (found) => {
   const { row, answer } = found;
   const given = (value) => value !== undefined && value !== null && value !== '';
@@ -62,8 +66,9 @@ const build = (found) => {
       found.consent && consentStep(found.consent),
       found.mapped ? step(found.findings?.length ? 'warn' : 'good', 'integrations', h('span', {}, 'Mapped to ', h('strong', {}, found.mapped.event || row.event)), findingsOf(found.findings), h('details', { open: true }, h('summary', {}, 'Payload for TikTok'), json(found.mapped, { name: 'payload', before: found.before }))) : notMapped(found),
       found.request && requestStep(found),
+      triesOf(found.tries),
       settled ? [step(kind, kind === 'good' ? 'check' : 'warn', given(answer.code) || given(answer.status) ? `TikTok answered ${given(answer.code) ? answer.code : `HTTP ${answer.status}`}` : 'Not accepted', h('p', {}, answer.message || 'No words.'), h('p', { class: 'soft small' }, [answer.status && `HTTP ${answer.status}`, row.attempts && `attempt ${row.attempts}`].filter(Boolean).join(' · '), answer.at ? [' · ', time(answer.at)] : ''), folded('Answer', answer.body, 'answer')), found.lane && unanswered(found)]
-        : found.mapped && unanswered(found)),
+        : found.mapped && row.outcome !== 'dead' && unanswered(found)),
   ];
 };
 
