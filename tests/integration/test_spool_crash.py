@@ -201,8 +201,9 @@ async def test_two_processes_on_one_spool(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_disk_that_fills_up_and_empties_again(tmp_path: Path) -> None:
-    """A real small disk, where it may be mounted."""
+    """A real small disk, where it may be mounted – in CI it must be possible."""
     found = await machine.full_disk(tmp_path)
-    if found.skipped:
+    if found.skipped and not os.environ.get("CI"):
         pytest.skip(found.skipped)
+    assert not found.skipped, found.skipped
     assert found.fault == "", found
