@@ -162,11 +162,27 @@ class DeadRow(Output):
     """What TikTok, or the gateway, said."""
 
 
+class Try(Output):
+    """One delivery that was tried."""
+
+    at: float
+    """Unix seconds at which its outcome was known."""
+    reason: str
+    code: str
+    """TikTok's, or what stands in its place; empty where none came."""
+    words: str
+    """The reason as a sentence."""
+    known: bool
+    """Whether TikTok said what became of it."""
+
+
 class DeadEvent(Event):
     """A dead letter, mapped and requested as it would be now."""
 
     row: DeadRow
     findings: list[str]
+    tries: list[Try]
+    """The last few, oldest first."""
 
 
 class DeadPage(Output):
