@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     """Durable: the request was answered 2xx after the commit."""
     FILTERED = "filtered"
-    """Left out by a rule: consent, bots, a disabled integration, no mapping. At the edge or at delivery."""
+    """Left out by a rule: consent, bots, a disabled or broken integration, no mapping. At the edge or at delivery."""
     REJECTED = "rejected"
     """Unusable input; the caller was told which event and why."""
     REFUSED = "refused"
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     BOT = "bot"
     NO_INTEGRATION = "no_integration"
     INTEGRATION_DISABLED = "integration_disabled"
+    INTEGRATION_BROKEN = "integration_broken"
     UNKNOWN_PIXEL = "unknown_pixel"
     UNMAPPED = "unmapped"
     EVENT_DISABLED = "event_disabled"
@@ -114,6 +115,7 @@ WORDS: dict[Reason, str] = {
     Reason.BOT: "The user agent names a crawler, a monitor or a script; the pipeline's bots setting drops those.",
     Reason.NO_INTEGRATION: "The pipeline has no integration.",
     Reason.INTEGRATION_DISABLED: "The integration is disabled.",
+    Reason.INTEGRATION_BROKEN: "The integration's configuration has a problem or is missing; ttgateway check and the log say which.",
     Reason.UNKNOWN_PIXEL: "No integration of the pipeline has the pixel code that the event names.",
     Reason.UNMAPPED: "Neither the preset nor an override names this event, and default_action is drop.",
     Reason.EVENT_DISABLED: "An override of the integration disables this event.",

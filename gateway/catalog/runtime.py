@@ -47,6 +47,8 @@ class Pipeline:
     domains: Domains
     required: tuple[tuple[str, ...], ...] = field(default=())
     """The distinct consent requirements of its integrations."""
+    broken: tuple[str, ...] = field(default=())
+    """Integrations that it names and that are not there: what they miss is counted."""
 
     def serves(self, host: str) -> bool:
         """Whether pages of ``host`` (lower case, without port) belong to it."""
@@ -61,7 +63,8 @@ class Catalogue:
     """All pipelines and integrations of one configuration."""
 
     def __init__(self, pipelines: Sequence[Pipeline], integrations: Sequence[Integration], off: Collection[str] = ()) -> None:
-        """``off`` names declared entries (``pipelines.<id>``, ``integrations.<id>``) that are missing here: their configuration is broken."""
+        """``off`` names declared entries (``pipelines.<id>``, ``integrations.<id>``) that are missing here: their configuration is broken; and parts of
+        entries (``integrations.<id>.access_token``) that are missing in them."""
         self.pipelines = tuple(pipelines)
         self.integrations = {integration.id: integration for integration in integrations}
         self._by_key = {pipeline.settings.key: pipeline for pipeline in pipelines}
@@ -130,7 +133,7 @@ def compile_catalogue(
     phone_key: bytes,
     off: Collection[str] = (),
 ) -> Catalogue:
-    """Compile entries that passed :func:`gateway.catalog.model.validate`; unknown references are skipped."""
+    """Compile entries that passed :func:`gateway.catalog.model.validate`; unknown references are the pipeline's ``broken``."""
     compiled = [_integration(settings) for settings in integrations]
     by_id = {integration.id: integration for integration in compiled}
     sealers: dict[str, Sealer] = {}
@@ -140,7 +143,8 @@ def compile_catalogue(
         if region not in sealers:
             sealers[region] = Sealer(region, phone_key)
         # named twice, it still gets each event once
-        own = tuple(by_id[reference] for reference in dict.fromkeys(settings.integrations) if reference in by_id)
+        references = tuple(dict.fromkeys(settings.integrations))
+        own = tuple(by_id[reference] for reference in references if reference in by_id)
         result.append(
             Pipeline(
                 settings=settings,
@@ -151,6 +155,7 @@ def compile_catalogue(
                 bots=settings.bots,
                 domains=Domains(settings.domains),
                 required=tuple(dict.fromkeys(integration.consent for integration in own)),
+                broken=tuple(reference for reference in references if reference not in by_id),
             )
         )
     return Catalogue(result, compiled, off)

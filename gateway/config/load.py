@@ -1,7 +1,8 @@
 """A configuration file → settings and everything that is wrong with it (io: reads the file, the secrets it names, and the catalogue made in the UI).
 
 Law: all problems at once, each with file and line. ``check``, start-up and reload share this one function; what a problem costs differs: a fault in ``edge`` or
-``ops`` is fatal, any other switches its own part off (``off``) and leaves the rest as written. Entries made in the UI stand behind those of the file: where both
+``ops`` is fatal, any other switches its own part off (``off``) and leaves the rest as written; an integration whose
+token is not there collects and waits for it. Entries made in the UI stand behind those of the file: where both
 claim an id or a key, the file has it.
 """
 
@@ -40,7 +41,8 @@ class Loaded:
     fatal: bool = False
     """``edge`` or ``ops`` is unusable, or nothing could be read: there is nothing to start."""
     off: dict[str, str] = field(default_factory=dict)
-    """Part → first problem: section names, ``pipelines.<id>``, ``integrations.<id>`` (the index where there is no id)."""
+    """Part → first problem: section names, ``pipelines.<id>``, ``integrations.<id>`` (the index where there is no id);
+    ``integrations.<id>.access_token`` where only that is missing, and the integration is there without it."""
     files: list[Path] = field(default_factory=list)
     """The file itself, the catalogue and the secrets they name, for the watcher."""
     made: frozenset[str] = frozenset()
@@ -232,6 +234,10 @@ def _judge(sources: list[_Source], loaded: Loaded) -> None:
             if section in ENTRY_LISTS and len(path) > 1 and isinstance(path[1], int):
                 if section == "pipelines" and path[2:3] == ("integrations",) and len(path) > 3:
                     continue  # a reference to nothing: the pipeline goes on with its other integrations
+                if path[2:] == (_TOKEN,) and (entry := entries[section].get(path[1])) and entry.access_token is None:
+                    # Nothing to deliver with yet, as where none is written: its events queue up and wait for it.
+                    loaded.off.setdefault(f"{section}.{entry.id}.{_TOKEN}", str(problem))
+                    continue
                 entries[section].pop(path[1], None)
                 loaded.off.setdefault(f"{section}.{_entry_name(document, path[:2])}", str(problem))
             elif made:

@@ -106,15 +106,17 @@ def refusal(reason: Reason, detail: str, headers: bytes = b"", retry_after_s: in
     return json_answer(STATUS.get(reason, 400), {"success": False, "error": {"reason": reason, "message": detail}}, headers)
 
 
-def tally(accepted: int, filtered: int, rejected: Sequence[Rejection], headers: bytes = b"") -> Answer:
-    """What became of a batch: 200, with each event that could not be used."""
-    if not rejected:
+def tally(accepted: int, filtered: int, rejected: Sequence[Rejection], headers: bytes = b"", incomplete: int = 0) -> Answer:
+    """What became of a batch: 200, with each event that could not be used, and how many broken integrations of the pipeline have missed, if any."""
+    if not rejected and not incomplete:
         body = b'{"success":true,"accepted":%d,"filtered":%d,"rejected":[]}' % (accepted, filtered)
         return Answer(200, JSON + headers, body)
-    document = {
+    document: dict[str, Any] = {
         "success": True, "accepted": accepted, "filtered": filtered,
         "rejected": [{"index": r.at, "reason": r.reason, "message": r.detail} for r in rejected],
     }  # fmt: skip
+    if incomplete:
+        document["incomplete"] = incomplete
     return json_answer(200, document, headers)
 
 

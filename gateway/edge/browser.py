@@ -215,7 +215,7 @@ class BrowserSide:
         if single and not taken.records and len(told) == 1:
             return answer.refusal(told[0].reason, told[0].detail, headers)
         automatic = sum(rejection.reason is Reason.AUTOMATIC_EVENT for rejection in unusable) if unusable else 0
-        return answer.tally(taken.accepted_events, taken.filtered_events + automatic, told, headers)
+        return answer.tally(taken.accepted_events, taken.filtered_events + automatic, told, headers, taken.incomplete)
 
     def _jar(self, head: Head) -> dict[str, str]:
         header = head.headers.get(COOKIE)

@@ -31,7 +31,7 @@ _COME_BACK = frozenset({Reason.RATE_LIMITED, Reason.SPOOL_FULL, Reason.SPOOL_UNA
 class Taken:
     """What became of one request's events at the edge."""
 
-    __slots__ = ("accepted", "accepted_events", "filtered_events", "keys", "reason", "records", "rejected", "under_way")
+    __slots__ = ("accepted", "accepted_events", "filtered_events", "incomplete", "keys", "reason", "records", "rejected", "under_way")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Taken:
         reason: Reason,
         keys: dict[int, None],
         under_way: "list[asyncio.Future[None]] | None",
+        incomplete: int = 0,
     ) -> None:
         self.records = records
         self.accepted = accepted
@@ -57,6 +58,8 @@ class Taken:
         """By which the events are recognised, should they come again; those without an event id of their own are not."""
         self.under_way = under_way
         """Commits of events that came again before they were durable: the sender may not be told of success before they are."""
+        self.incomplete = incomplete
+        """Events that did not go to all of the pipeline's integrations, because some are broken."""
 
     @property
     def waits(self) -> bool:
@@ -131,6 +134,7 @@ class Intake:
         under_way: list[asyncio.Future[None]] | None = None
         if events:
             self._metrics.received(pipeline.id, events[0].wire._value_, len(events))
+        incomplete = self._leave_out(pipeline, events) if pipeline.broken and integrations is None else 0
         for at, event in enumerate(events):
             targets = candidates
             if event.pixel_codes:
@@ -225,7 +229,19 @@ class Intake:
                 willing = self._without(pipeline, willing, repeated)
             accepted += [(pipeline.id, integration.id) for integration in willing]
             accepted_events += 1
-        return Taken(records, accepted, accepted_events, filtered_events, rejected, last, keys, under_way)
+        return Taken(records, accepted, accepted_events, filtered_events, rejected, last, keys, under_way, incomplete)
+
+    def _leave_out(self, pipeline: Pipeline, events: list[Event]) -> int:
+        """Count what the pipeline's broken integrations miss: events that name a pixel are not known to be theirs."""
+        feed = self._metrics.feed
+        missed = [event for event in events if not event.pixel_codes]
+        for integration in pipeline.broken if missed else ():
+            reason = Reason.INTEGRATION_BROKEN
+            self._metrics.outcome(Outcome.FILTERED, reason, pipeline=pipeline.id, integration=integration, n=len(missed))
+            for event in missed:
+                if feed is not None and feed.wants():
+                    feed.filtered(pipeline.id, integration, event.name, reason)
+        return len(missed)
 
     def _without(self, pipeline: Pipeline, willing: list[Integration], repeated: list[Integration]) -> list[Integration]:
         """Count the repetitions. The sender is told of success all the same: what it wants to be there is there."""

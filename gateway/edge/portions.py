@@ -30,7 +30,7 @@ _MOST = 64
 class _Request:
     """What is left of one request, and what has become of the rest."""
 
-    __slots__ = ("accepted", "at", "commits", "deferred", "events", "filtered", "finish", "pipeline", "portion", "reason", "records", "rejected", "take")  # fmt: skip
+    __slots__ = ("accepted", "at", "commits", "deferred", "events", "filtered", "finish", "incomplete", "pipeline", "portion", "reason", "records", "rejected", "take")  # fmt: skip
 
     def __init__(
         self, pipeline: str, events: list[Event], take: Callable[[list[Event]], Taken], finish: Callable[[Taken], Answer], deferred: Deferred
@@ -38,7 +38,7 @@ class _Request:
         self.pipeline, self.events, self.take, self.finish, self.deferred = pipeline, events, take, finish, deferred
         self.at = 0
         self.portion = _FIRST
-        self.accepted = self.filtered = 0
+        self.accepted = self.filtered = self.incomplete = 0
         self.records: list[NewRecord] = []
         self.rejected: list[Rejection] = []
         self.reason = Reason.NONE
@@ -99,6 +99,7 @@ class Portions:
         request.rejected += [rejection._replace(at=rejection.at + first) for rejection in taken.rejected]
         request.accepted += taken.accepted_events
         request.filtered += taken.filtered_events
+        request.incomplete += taken.incomplete
         request.reason = taken.reason or request.reason
         spent = self._clock() - began
         # Half a turn at a time: events of one request cost alike.
@@ -112,7 +113,17 @@ class Portions:
     def _complete(request: _Request) -> None:
         deferred = request.deferred
         deferred.answer = request.finish(
-            Taken(request.records, [], request.accepted, request.filtered, request.rejected, request.reason, {}, None)
+            Taken(
+                request.records,
+                [],
+                request.accepted,
+                request.filtered,
+                request.rejected,
+                request.reason,
+                {},
+                None,
+                request.incomplete,
+            )
         )
         if not request.commits:
             deferred.future.set_result(None)

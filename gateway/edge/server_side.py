@@ -80,7 +80,8 @@ class ServerSide:
         events, unusable, intake = parsed.events, parsed.rejected, self._intake
 
         def told(taken: Taken) -> Answer:
-            return answer.tally(taken.accepted_events, taken.filtered_events, rejections(unusable, taken.rejected))
+            told = rejections(unusable, taken.rejected)
+            return answer.tally(taken.accepted_events, taken.filtered_events, told, b"", taken.incomplete)
 
         if len(events) > WHOLE:
             return self._portions.work_off(

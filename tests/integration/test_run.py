@@ -170,8 +170,6 @@ def problems(around: Whole) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("${{file:{state}/token}}", "${{file:{state}/nowhere}}", "nowhere does not exist"),
-        ("${{file:{state}/token}}", "${{env:TTGATEWAY_UNSET}}", "TTGATEWAY_UNSET is not set"),
         ("pixel_code: C4ABCDEF1234567890AB", "pixle_code: C4", "did you mean pixel_code?"),
         ("key: dk_live_shop", "kye: dk_live_shop", "did you mean key?"),
         ("max_bytes: 64MiB", "max_bytes: many", "expected a size"),
@@ -239,29 +237,63 @@ async def test_a_newer_spool_is_left_untouched(around: Whole) -> None:
     assert database.read_bytes() == before
 
 
-async def test_a_broken_neighbour_leaves_the_others_on(around: Whole) -> None:
-    around.write(
-        CONFIG + "  - {{id: broken, pixel_code: C5, access_token: '${{file:/nowhere}}'}}\n",
-        **{"[tiktok-shop]": "[tiktok-shop, broken]"},
-    )
+@pytest.mark.parametrize("broken", ["{{id: broken, pixel_code: C5, preset: retial}}", "{{id: other, pixel_code: C5}}"])
+async def test_a_broken_neighbour_leaves_the_others_on_and_what_it_misses_is_counted(around: Whole, broken: str) -> None:
+    """Its entry has a fault, or there is none of that name."""
+    around.write(CONFIG + f"  - {broken}\n", **{"[tiktok-shop]": "[tiktok-shop, broken]"})
     await around.start()
     status, body, _ = await around.post(purchase("to-the-sound-one"))
-    assert (status, body["accepted"]) == (200, 1)
+    assert (status, body["accepted"], body["filtered"], body["incomplete"]) == (200, 1, 0, 1)
     assert await around.until(around.received_ids) == ["to-the-sound-one"]
+    counted = (
+        'ttgateway_events_outcome_total{integration="broken",outcome="filtered",pipeline="shop",reason="integration_broken"} 1.0'
+    )
+    assert counted in await around.metrics()
 
 
-async def test_the_queue_of_a_broken_integration_waits(around: Whole) -> None:
+@pytest.mark.parametrize("token", ["${{file:{state}/nowhere}}", "${{env:TTGATEWAY_UNSET}}"])
+async def test_an_integration_without_its_token_collects_and_waits(around: Whole, token: str) -> None:
+    around.write(
+        CONFIG + f"  - {{{{id: waiting, pixel_code: C5, access_token: '{token}'}}}}\n",
+        **{"[tiktok-shop]": "[tiktok-shop, waiting]"},
+    )
+    await around.start()
+    status, body, _ = await around.post(purchase("to-both"))
+    assert (status, body) == (200, {"success": True, "accepted": 1, "filtered": 0, "rejected": []})
+    assert await around.until(around.received_ids) == ["to-both"]
+    assert "does not exist" in problems(around) or "is not set" in problems(around)
+    metrics = await around.metrics()
+    assert 'integration="waiting",outcome="accepted",pipeline="shop"' in metrics
+    assert 'ttgateway_spool_records{integration="waiting"} 1.0' in metrics
+    assert value(metrics, "ttgateway_config_problems") == 1
+    if "nowhere" in token:
+        (around.state / "nowhere").write_text("access-token-2")  # the secret is mounted late
+
+        async def both() -> bool:
+            return await around.received_ids() == ["to-both", "to-both"]
+
+        await around.until(both)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("${{file:{state}/token}}", "${{file:{state}/nowhere}}"), ("pixel_code: C4", "preset: retial, pixel_code: C4")],
+)
+async def test_the_queue_of_a_broken_integration_waits(around: Whole, old: str, new: str) -> None:
     await around.start()
     await around.faults(code=50000)
     await around.post(purchase("waits"))
     await around.kill()
-    around.write(CONFIG, **{"${{file:{state}/token}}": "${{file:{state}/nowhere}}"})
+    around.write(CONFIG, **{old: new})
     await around.start()
     await around.faults()
     metrics = await around.metrics()
     assert 'ttgateway_spool_records{integration="tiktok-shop"} 1.0' in metrics
     assert 'ttgateway_dead_letters{integration="tiktok-shop"} 0.0' in metrics
-    (around.state / "nowhere").write_text("access-token-2")  # the secret is mounted late
+    if "nowhere" in new:
+        (around.state / "nowhere").write_text("access-token-2")  # the secret is mounted late
+    else:
+        around.write(CONFIG)
     assert await around.until(around.received_ids) == ["waits"]
 
 

@@ -168,6 +168,7 @@ def test_a_pipelines_integrations():
     assert first.integrations[1] is second.integrations[0]
     assert (first.secret, second.secret) == (b"s3", b"")
     assert first.required == ((), ("marketing",))
+    assert (first.broken, second.broken) == (("gone",), ())
     assert found.lanes() == ["x", "y", "z"]
 
 

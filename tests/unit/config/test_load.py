@@ -138,14 +138,25 @@ def test_merge_keys_give_way_to_what_is_written(config: Path) -> None:
         ("${NOPE}", "${NOPE} is not understood"),
     ],
 )
-def test_an_unresolved_secret_switches_its_integration_off(config: Path, value: str, message: str) -> None:
+def test_an_integration_whose_token_is_not_there_is_there_without_it(config: Path, value: str, message: str) -> None:
     result = loaded(config, SOUND.replace("token-a", f'"{value}"'))
     assert [(line, path) for line, path, _ in said(result)] == [(7, "integrations.0.access_token")]
     assert result.problems[0].message.startswith(message)
     assert not result.fatal
-    assert list(result.off) == ["integrations.a"]
-    assert [entry.id for entry in result.settings.integrations] == ["b"]
+    assert list(result.off) == ["integrations.a.access_token"]
+    assert [(entry.id, entry.access_token is None) for entry in result.settings.integrations] == [("a", True), ("b", False)]
     assert [entry.id for entry in result.settings.pipelines] == ["shop"]
+
+
+def test_a_missing_token_beside_another_fault_switches_its_integration_off(config: Path) -> None:
+    result = loaded(config, SOUND.replace("access_token: token-a", 'access_token: "${env:NOPE}", preset: retial'))
+    assert len(result.problems) == 2
+    assert "integrations.a" in result.off
+    assert [entry.id for entry in result.settings.integrations] == ["b"]
+
+
+def test_a_token_that_is_none_switches_its_integration_off(config: Path) -> None:
+    assert list(loaded(config, SOUND.replace("token-a", "two words")).off) == ["integrations.a"]
 
 
 def test_an_unresolved_reference_in_edge_is_fatal(config: Path) -> None:
@@ -212,10 +223,9 @@ def test_only_who_delivers_needs_a_token(config: Path, role: str, problems: int)
     config.write_text(SOUND)
     result = load(config, {}, role=role)
     assert len(said(result)) == problems
-    assert ("integrations.b" in result.off) == bool(problems)
-    if not problems:
-        assert [each.id for each in result.settings.integrations] == ["a", "b"]
-        assert result.settings.integrations[1].access_token is None
+    assert ("integrations.b.access_token" in result.off) == bool(problems)
+    assert [each.id for each in result.settings.integrations] == ["a", "b"]
+    assert result.settings.integrations[1].access_token is None
 
 
 def test_an_edge_reads_no_token_that_is_there(config: Path) -> None:

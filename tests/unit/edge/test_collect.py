@@ -14,6 +14,7 @@ from gateway.errors import SpoolUnavailable
 from gateway.event.fields import MAX_EVENTS
 from gateway.outcome import Reason
 from gateway.spool.memory import MemorySpool
+from gateway.telemetry.feed import Feed
 
 SECOND = {**PIPELINE, "id": "blog", "key": "dk_blog", "domains": ["blog.example.net"], "integrations": ["tt"]}
 GIF = b"GIF89a"
@@ -317,6 +318,23 @@ async def test_a_disabled_integration_gets_nothing() -> None:
     assert (await desk.post("v1/t", event())).status == 200
     assert desk.outcomes() == {("shop", "tt", "filtered", "integration_disabled"): 1}
     assert await desk.sealed() == []
+
+
+async def test_what_a_broken_integration_misses_is_counted_told_and_shown() -> None:
+    desk = Desk(pipelines=[{**PIPELINE, "integrations": ["tt", "broken"]}])
+    feed = desk.metrics.feed = Feed(lambda: desk.now)
+    named = event(context={**event()["context"], "pixel": {"code": "C4ABC"}})
+    reply = await desk.post("e", [event(), event(messageId="m-2", context={}), {**named, "messageId": "m-3"}])
+    assert reply.json == {"success": True, "accepted": 2, "filtered": 1, "rejected": [], "incomplete": 2}
+    assert desk.outcomes() == {
+        ("shop", "tt", "accepted", ""): 2,
+        ("shop", "tt", "filtered", "consent_missing"): 1,
+        ("shop", "broken", "filtered", "integration_broken"): 2,
+    }
+    rows = feed.recent(9, lambda row: row.integration == "broken")
+    assert [(row.outcome, row.reason, row.name) for row in rows] == [("filtered", "integration_broken", "Order Completed")] * 2
+    many = await desk.post("e", [event(messageId=f"many-{n}") for n in range(40)])
+    assert many.json == {"success": True, "accepted": 40, "filtered": 0, "rejected": [], "incomplete": 40}
 
 
 async def test_a_named_pixel_goes_to_its_integrations_only() -> None:

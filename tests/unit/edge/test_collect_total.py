@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.spool.memory import MemorySpool
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-WIDE = {**PIPELINE, "rate_limit": 10_000_000, "secret": "s3cret", "integrations": ["tt", "own", "open", "off"]}
+WIDE = {**PIPELINE, "rate_limit": 10_000_000, "secret": "s3cret", "integrations": ["tt", "own", "open", "off", "broken"]}
 INTEGRATIONS = [
     INTEGRATION,
     {
@@ -57,7 +57,7 @@ def targets(item: dict[str, Any]) -> int:
     pixel = context.get("pixel") if isinstance(context, dict) else None
     code = (pixel or {}).get("codes") or (pixel or {}).get("code")
     if not code:
-        return len(INTEGRATIONS)
+        return len(WIDE["integrations"])
     codes = code.split("|")
     return max(1, sum(entry["pixel_code"] in codes for entry in INTEGRATIONS))
 
