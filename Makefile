@@ -29,9 +29,10 @@ $(PY): | python-ok
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run-stamp: requirements.lock | $(PY)
+$(VENV)/.run-stamp: requirements.lock requirements-install.lock pyproject.toml | $(PY)
 	@echo "Installing what the gateway needs (pinned by hash) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-install.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml | $(PY)
@@ -116,6 +117,8 @@ lock:  ## renew the lock files (needs uv)
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-manifests.lock
 	uv pip compile pyproject.toml --extra jetstream -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-jetstream.lock
+	uv pip compile --group pyproject.toml:install -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-install.lock
 	uv pip compile --group pyproject.toml:image -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -q -o requirements-image.lock
 
