@@ -44,6 +44,9 @@ _PAIRS = frozenset("""
     sessionid userid customerid externalid externalids visitorid memberid anonymousid deviceid advertisingid ipaddress
 """.split())  # fmt: skip
 """The last two (or three) words, joined."""
+_NUMBERED = frozenset("phone telephone tel mobile cell cellphone fax contact whatsapp msisdn telefon handy".split())
+"""Before ``no``, ``nr`` or ``num``: a number to call."""
+_NUMBERS = frozenset(f"{kind}{number}" for kind in _NUMBERED for number in ("no", "nr", "num"))
 _EXACT = frozenset(
     "em gender_identity ip idfa idfv gaid aaid adid street street1 street2 address address1 address2 useragent auth session".split()
 )
@@ -76,7 +79,7 @@ _TRAITS = frozenset("""
 """In what describes a person these too are personal."""
 _QUERY = frozenset("""
     e em ph fn ln name names code key user uid login auth sig signature sid session credential hmac jwt otp pin zip zipcode postalcode postcode
-    fname lname street city dob birthday jsessionid phpsessid sessid
+    pass userpass loginpass fname lname street city dob birthday jsessionid phpsessid sessid
 """.split())  # fmt: skip
 """In URLs these too: an OAuth code, a reset key, a name typed into a form."""
 _SECRET_CODES = frozenset(
@@ -160,6 +163,8 @@ def _judge(key: str) -> int:
         or "".join(words[-2:]) in _PAIRS
         or "".join(words[-3:]) in _PAIRS
         or joined in _PAIRS
+        or (last in {"no", "nr", "num"} and len(words) > 1 and words[-2] in _NUMBERED)
+        or joined in _NUMBERS
         or (last == "name" and len(words) > 1 and words[-2] in _WHO)
         or (last in {"address", "street"} and not _PREMISES.intersection(words))
     ):

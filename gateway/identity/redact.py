@@ -77,14 +77,14 @@ def untouched(properties: dict[str, Any], context: dict[str, Any], raw: bytes, k
     unknown = iter(range(_MAX_UNKNOWN))
     if not (_clean(properties, unknown) and _clean(context, unknown)):
         return False
-    if known and any(number.encode("utf-8", "replace") in raw for number in known):
+    if known and _mentions(raw.decode("utf-8", "replace"), known):
         return False
     return len(raw) <= MAX_TEXT or max(map(len, raw.split(b'"'))) <= MAX_TEXT
 
 
 def text(value: str, known: Iterable[str] = (), *, grouped: bool = True) -> str:
-    """The string without addresses, numbers and personal parameters. ``known``: spellings of the visitor's own numbers, removed wherever they occur;
-    without ``grouped`` only numbers with an international prefix are looked for."""
+    """The string without addresses, numbers and personal parameters. ``known``: spellings, in lower case, of the visitor's own numbers and full name, removed wherever they
+    occur; without ``grouped`` only numbers with an international prefix are looked for."""
     return _text(value, known, grouped=grouped, depth=0)
 
 
@@ -100,8 +100,8 @@ def _text(value: str, known: Iterable[str], *, grouped: bool, depth: int) -> str
         value = _USERINFO.sub("//", value)
     if "=" in value:
         value = _PARAMETER.sub(partial(_parameter, iter(range(_MAX_DECODED)), depth), value)
-    for number in known:
-        value = value.replace(number, mark)
+    if known:
+        value = _without(value, known, mark)
     return spot.marked(value, mark, grouped=grouped)
 
 
@@ -155,10 +155,36 @@ class _Allowance:
             return ""
         if value.isascii():
             raw = value.encode()
-            if spot.calm(raw) and _calm_parameters(raw) and not any(number in value for number in known):
+            if spot.calm(raw) and _calm_parameters(raw) and not (known and _mentions(value, known)):
                 return value
         self._characters -= len(value) + _EACH
         return _text(value, known, grouped=grouped, depth=0) if self._characters >= 0 else ""
+
+
+def _mentions(value: str, known: Iterable[str]) -> bool:
+    low = value.lower()
+    return any(spelling in low for spelling in known)
+
+
+def _without(value: str, known: Iterable[str], mark: str) -> str:
+    for spelling in known:
+        low = value.lower()
+        if len(low) != len(value):
+            # A capital whose small letter is two: places can be told in what is lower-case only.
+            value = low
+        at, begin, kept = low.find(spelling), 0, ""
+        while at >= 0:
+            end = at + len(spelling)
+            # Letters of a name are not cut out of a longer word; scripts without capitals write nothing between words.
+            inside = (at > 0 and low[at - 1].islower() and spelling[0].islower()) or (
+                low[end : end + 1].islower() and spelling[-1].islower()
+            )
+            if not inside:
+                kept += value[begin:at] + mark
+                begin = end
+            at = low.find(spelling, at + 1 if inside else end)
+        value = kept + value[begin:]
+    return value
 
 
 def _object(value: dict[str, Any], judge: Any, known: Iterable[str], depth: int, allowance: _Allowance) -> dict[str, Any]:

@@ -24,6 +24,11 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 _HASHED = normalise.HASHED
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _MIN_PHONE = 7
+_MIN_NAME, _MIN_NAME_WITHOUT_CAPITALS = 6, 3
+"""Letters of first and last name together: shorter ones would be found where nobody is meant."""
+_MAX_NAME = 60
+"""Longer ones are digests, or nobody's."""
+_BETWEEN_NAMES = (" ", "+", "%20", "-", ".", "_")
 MAX_VALUES = 10
 """Values kept of a field given as a list."""
 
@@ -126,6 +131,8 @@ class Sealer:
                 findings.append(f"user.{field}: blank, a placeholder or not valid; omitted")
         if "external_id" not in user and (digest := self._fallback_id(event, visitor)):
             user["external_id"] = digest
+        if "last_name" in user and "first_name" in user:
+            known += _full_names(event.identity["first_name"], event.identity["last_name"])
         page = event.page.copy()
         if not page.get("url"):
             self._page_url(page, visitor, findings)
@@ -277,7 +284,27 @@ def _spellings(raw: Any) -> tuple[str, ...]:
     """Telephone numbers as the sender wrote them, to be found wherever else it wrote them; hashed ones need no looking for."""
     values = raw if type(raw) is list else [raw]
     texts = (fields.text(value).strip() for value in values[:MAX_VALUES])
-    return tuple(text for text in texts if _MIN_PHONE <= len(text) <= 40)
+    return tuple(text.lower() for text in texts if _MIN_PHONE <= len(text) <= 40)
+
+
+def _full_names(first: Any, last: Any) -> tuple[str, ...]:
+    """First and last name as one would write them in a greeting, a link or a list; either alone may be any word, and stays."""
+    if type(first) is not str or type(last) is not str:
+        return ()
+    first, last = first.strip().lower(), last.strip().lower()
+    if max(len(first), len(last)) > _MAX_NAME:
+        return ()
+    if first.islower() and last.islower():
+        if len(first) + len(last) < _MIN_NAME or min(len(first), len(last)) < 2:
+            return ()
+        names = [f"{last}, {first}"]
+    elif len(first) + len(last) < _MIN_NAME_WITHOUT_CAPITALS or first.isdigit() or last.isdigit():
+        return ()
+    else:
+        names = [last + first, first + last]
+    for between in _BETWEEN_NAMES:
+        names += (first + between + last, last + between + first)
+    return tuple(names)
 
 
 def _is_ip(text: str) -> bool:

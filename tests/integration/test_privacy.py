@@ -21,10 +21,11 @@ NAME = "Liddell-Pleasance"
 RAW = [EMAIL, quote(EMAIL), "alice.liddell", PHONE, PHONE[1:], "07911123456", "07911 123456", NAME]
 SECRETS = ["access-token-1", "pipeline-secret-1"]
 
+FIRST = "Alicia"
 TRAITS = {
     "email": EMAIL,
     "phone": "07911 123456",
-    "firstName": NAME,
+    "firstName": FIRST,
     "lastName": NAME,
     "address": {"city": "Oxford", "lastName": NAME},
     "note": EMAIL,
@@ -47,6 +48,16 @@ PAGE = {
 }
 
 
+# Where the event says who its visitor is, the full name is known and goes wherever it is written.
+NAMED = PROPERTIES | {
+    "comment": f"{PROPERTIES['comment']}, for {FIRST} {NAME}",
+    "description": f"{NAME}, {FIRST}".upper(),
+    "content_name": f"Gift for {FIRST} {NAME}",
+    "products": [{"product_id": "42", "name": f"{FIRST.lower()} {NAME.lower()}'s gift", "price": 12.5, "quantity": 1}],
+}
+NAMED_PAGE = PAGE | {"title": f"Thank you, {FIRST} {NAME} ({EMAIL})", "path": f"/thanks/{FIRST}%20{NAME}"}
+
+
 def signal_event(event_id: str) -> dict[str, Any]:
     """A Signal event with personal data wherever a site might put it."""
     return {
@@ -56,9 +67,9 @@ def signal_event(event_id: str) -> dict[str, Any]:
         "userId": EMAIL,
         "anonymousId": f"anonymous-{EMAIL}",
         "traits": TRAITS,
-        "properties": PROPERTIES,
+        "properties": NAMED,
         "context": {
-            "page": PAGE,
+            "page": NAMED_PAGE,
             "traits": TRAITS,
             "campaign": {"name": f"for {EMAIL}", "term": PHONE},
             "device": {"owner": EMAIL},
@@ -99,8 +110,15 @@ async def _send_everything(around: Whole) -> int:
                 "event": "Purchase",
                 "event_time": int(time.time()),
                 "event_id": "native-1",
-                "user": {"email": EMAIL, "phone": PHONE, "external_id": EMAIL, "last_name": NAME, "note": EMAIL},
-                "properties": PROPERTIES,
+                "user": {
+                    "email": EMAIL,
+                    "phone": PHONE,
+                    "external_id": EMAIL,
+                    "first_name": FIRST,
+                    "last_name": NAME,
+                    "note": EMAIL,
+                },
+                "properties": NAMED,
                 "page": {"url": PAGE["url"], "referrer": PAGE["referrer"]},
             }
         ],

@@ -184,6 +184,16 @@ def test_personal_keys(key):
     assert not redact.untouched({key: 5}, {}, raw)
 
 
+@pytest.mark.parametrize("key", "phone_no phoneNo phoneno tel_no telNr mobile_num fax_no pass user_pass pwd".split())
+def test_keys_of_numbers_and_passwords_in_urls(key):
+    assert redact.url(f"https://s.example/?{key}=02079460018&a=1") == f"https://s.example/?{key}=redacted&a=1"
+
+
+@pytest.mark.parametrize("key", "order_no item_no season_pass bypass pass_id model_nr no".split())
+def test_keys_of_other_numbers_and_passes_in_urls(key):
+    assert redact.url(f"https://s.example/?{key}=100-12345") == f"https://s.example/?{key}=100-12345"
+
+
 @pytest.mark.parametrize(
     "key",
     """name content_name product_name brand category coupon coupon_code promo_code description title customer_type headphone smartphone iphone
@@ -210,6 +220,26 @@ def test_known_numbers_go_wherever_they_are_written():
     properties = {"note": "ring 5550123 at noon", "5550123": 1, "deep": [["5550123"]]}
     assert redact.properties(properties, ("5550123",)) == {"note": "ring [redacted] at noon", "deep": [["[redacted]"]]}
     assert not redact.untouched(properties, {}, orjson.dumps(properties), ("5550123",))
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("Hi Alice Liddell!", "Hi [redacted]!"),
+        ("ALICE LIDDELL, alice liddell", "[redacted], [redacted]"),
+        ("malice liddell and alice liddells", "malice liddell and alice liddells"),
+        ("https://s.example/alice%20liddell/?q=Alice+Liddell#x", "https://s.example/redacted/?q=redacted#x"),
+        ("Alice alone, Liddell alone", "Alice alone, Liddell alone"),
+        ("\u0130 Alice Liddell", "i\u0307 [redacted]"),
+    ],
+)
+def test_known_names_go_in_any_case_and_never_out_of_a_word(text, clean):
+    known = ("alice liddell", "alice+liddell", "alice%20liddell")
+    assert redact.text(text, known) == clean
+    assert redact.text(clean, known) == clean
+    assert redact.untouched({"a": text}, {}, orjson.dumps({"a": text}), known) is (
+        "iddell" not in text.lower() or "alone" in text
+    )
 
 
 def test_what_cannot_be_written_is_replaced():

@@ -148,6 +148,64 @@ def test_the_visitor_s_own_number_is_found_in_any_spelling_it_was_sent_in():
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "Alice Liddell",
+        "alice liddell",
+        "LIDDELL ALICE",
+        "Liddell, Alice",
+        "Alice-Liddell",
+        "alice.liddell",
+        "Alice%20Liddell",
+        "Alice+Liddell",
+    ],
+)
+def test_the_visitor_s_own_full_name_is_found_wherever_it_is_written(written):
+    raw = event(
+        name=f"Signup of {written}",
+        identity={"first_name": " Alice ", "last_name": "Liddell"},
+        traits={"firstName": "Alice", "lastName": "Liddell", "plan": "gold", "remark": f"for {written}"},
+        properties={
+            "content_name": f"Gift for {written}",
+            "contents": [{"content_name": written}],
+            "description": f"for {written}!",
+        },
+        page={"url": f"https://s.example/hello/{written}", "title": f"Hi {written}"},
+        context={"campaign": {"name": f"to {written}"}},
+    )
+    sealed = seal(raw)
+    text = orjson.dumps(sealed).lower()
+    assert b"alice" not in text
+    assert b"liddell" not in text
+    assert sealed["user"]["last_name"] == sha("liddell")
+    assert sealed["properties"]["content_name"] == "Gift for [redacted]"
+    assert sealed["traits"] == {"plan": "gold", "remark": "for [redacted]"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("Alice", "Liddell", "Alice, and the Liddells"),
+        ("Jo", "Li", "jo li"),
+        ("Anna", "Li", "hanna lives"),
+        ("Alice", "", "Alice"),
+        ("guest", "guest", "guest guest"),
+        (sha("alice"), sha("liddell"), "Alice Liddell"),
+    ],
+)
+def test_what_is_not_the_visitor_s_full_name_stays(first, last, text):
+    raw = event(identity={"first_name": first, "last_name": last}, properties={"content_name": text})
+    assert seal(raw)["properties"]["content_name"] == text
+
+
+def test_names_without_capitals_are_written_without_a_gap():
+    raw = event(
+        identity={"first_name": "小明", "last_name": "王"}, properties={"content_name": "給王小明的禮物", "brand": "小明"}
+    )
+    assert seal(raw)["properties"] == {"content_name": "給[redacted]的禮物", "brand": "小明"}
+
+
+@pytest.mark.parametrize(
     ("fields", "anonymous", "expected"),
     [
         ({"identity": {"external_id": "named"}, "user_id": "u", "anonymous_id": "a"}, "v", "named"),
