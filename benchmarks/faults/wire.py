@@ -180,6 +180,10 @@ class Desk:
         self._note(asked)
         return Answer(200, b"", asked.digest())
 
+    def too_large(self, head: Head, _client: Client) -> Answer:
+        """Refused, with the target."""
+        return Answer(413, b"", head.target)
+
     def navigation_cookies(self, _head: Head, _client: Client) -> tuple[bytes, ...]:
         """None."""
         return ()

@@ -15,7 +15,7 @@ MAX_BODY = 1 << 20
 """Bytes of a body, inflated."""
 _CONTENT_ENCODING = istr("Content-Encoding")
 _GZIP = frozenset({"gzip", "x-gzip"})
-_TOO_LARGE = "a body may have at most 1 MiB, inflated"
+TOO_LARGE = "a body may have at most 1 MiB, inflated"
 
 
 def inflate(head: Head, body: bytes) -> bytes:
@@ -32,5 +32,5 @@ def inflate(head: Head, body: bytes) -> bytes:
         if len(body) <= MAX_BODY and not inflater.eof:
             raise BadInput(Reason.WRONG_SHAPE, "the gzip body is cut off")
     if len(body) > MAX_BODY:
-        raise BadInput(Reason.TOO_LARGE, _TOO_LARGE)
+        raise BadInput(Reason.TOO_LARGE, TOO_LARGE)
     return body

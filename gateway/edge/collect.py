@@ -13,6 +13,7 @@ from gateway.edge import answer
 from gateway.edge.address import Client
 from gateway.edge.admission import Admission
 from gateway.edge.answer import Answer, Deferred
+from gateway.edge.body import TOO_LARGE
 from gateway.edge.browser import FETCH_SITE, ORIGIN, BrowserSide
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake
@@ -23,6 +24,7 @@ from gateway.edge.server_side import ServerSide
 from gateway.edge.settings import CookieSettings, ScriptSettings
 from gateway.edge.visitor import Entropy, Purge, VisitorCookies
 from gateway.errors import BadInput, SpoolUnavailable
+from gateway.outcome import Reason
 from gateway.spool.base import Spool
 from gateway.telemetry.metrics import Metrics, Sample
 
@@ -110,6 +112,15 @@ class Collector:
         if head.method == "HEAD" and "GET" in methods:
             return Answer(200, answer.JSON)
         return answer.not_allowed([*methods, "OPTIONS"])
+
+    def too_large(self, head: Head, client: Client) -> Answer:
+        """The answer to a request whose body is larger than the wire takes; where an endpoint would have read it, it counts as one event."""
+        methods = self._routes.get(head.path, {})
+        if head.method in methods:
+            self._intake.count_refused("", Reason.TOO_LARGE)
+        if methods and head.path.endswith(_NATIVE):
+            return self._server.too_large()
+        return self._browser.refused(BadInput(Reason.TOO_LARGE, TOO_LARGE), head, client)
 
     def navigation_cookies(self, head: Head, client: Client) -> tuple[bytes, ...]:
         """Set-Cookie values for a page navigation that passes through: with consent, a new click id or a missing ``_ttp``."""

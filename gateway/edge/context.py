@@ -26,6 +26,10 @@ class Collects(Protocol):
         """Answer a request below the prefix, now or when its commit is done."""
         ...
 
+    def too_large(self, head: Head, client: Client) -> Answer:
+        """The answer to a request whose body is larger than the wire takes."""
+        ...
+
     def navigation_cookies(self, head: Head, client: Client) -> tuple[bytes, ...]:
         """Set-Cookie values for a navigation, () if there is nothing to set."""
         ...

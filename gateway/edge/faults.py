@@ -1,14 +1,14 @@
 """The wire's own answers: what is said when a request cannot be understood, is too large or too slow, or the app is away (pure).
 
-Law: together with ``answer.py`` the only place of this room that picks statuses. Faults quote nothing of the request.
+Law: together with ``answer.py`` the only place of this room that picks statuses. Faults quote nothing of the request. What collect's callers may see has
+the shape of collect's errors.
 """
 
 from enum import Enum
 
-from gateway.edge.answer import Answer
+from gateway.edge.answer import NOT_FOUND, Answer, json_answer
 
 _PLAIN = b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
-_JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _HTML = b"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
 
 
@@ -20,7 +20,6 @@ class Fault(Enum):
     NOT_FOUND = "not_found"
     """The bare prefix, or anything outside it while no upstream is configured."""
     TOO_SLOW = "too_slow"
-    BODY_TOO_LARGE = "body_too_large"
     HEAD_TOO_LARGE = "head_too_large"
     CROWDED = "crowded"
     """More connections than allowed."""
@@ -36,13 +35,14 @@ class Fault(Enum):
 
 FAULTS: dict[Fault, Answer] = {
     Fault.MALFORMED: Answer(400, _PLAIN, b"400 bad request\n"),
-    Fault.NOT_FOUND: Answer(404, _JSON, b'{"success":false,"reason":"not_found"}'),
+    Fault.NOT_FOUND: NOT_FOUND,
     Fault.TOO_SLOW: Answer(408, _PLAIN, b"408 the request took too long\n"),
-    Fault.BODY_TOO_LARGE: Answer(413, _JSON, b'{"success":false,"reason":"too_large"}'),
     Fault.HEAD_TOO_LARGE: Answer(431, _PLAIN, b"431 the request's head is too large\n"),
     Fault.CROWDED: Answer(503, _PLAIN + b"Retry-After: 1\r\n", b"503 too many connections\n"),
     Fault.STARVED: Answer(503, _PLAIN + b"Retry-After: 1\r\n", b"503 too many requests at once\n"),
-    Fault.CRASHED: Answer(500, _JSON, b'{"success":false,"reason":"internal"}'),
+    Fault.CRASHED: json_answer(
+        500, {"success": False, "error": {"reason": "internal", "message": "a defect of the gateway's; see its log"}}
+    ),
     Fault.APP_AWAY: Answer(502, _PLAIN, b"502 the site cannot be reached right now\n"),
     Fault.APP_SLOW: Answer(504, _PLAIN, b"504 the site takes too long to answer\n"),
 }

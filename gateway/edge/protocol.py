@@ -286,7 +286,7 @@ class EdgeProtocol(ClientLine):
     def _gather(self, head: Head) -> None:
         """Take a body that comes in pieces."""
         if int(head.headers.get(_CONTENT_LENGTH, 0)) > COLLECT_BODY_BYTES:
-            self._refuse(Fault.BODY_TOO_LARGE)
+            self._refuse(self._context.collector.too_large(head, self._who))
             return
         if head.headers.get(_EXPECT, "").lower() == "100-continue" and head.version[1]:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -299,8 +299,8 @@ class EdgeProtocol(ClientLine):
             return
         pieces += data
         self._count(len(data))
-        if self._gathered > COLLECT_BODY_BYTES:
-            self._refuse(Fault.BODY_TOO_LARGE)
+        if self._gathered > COLLECT_BODY_BYTES and self._head is not None:
+            self._refuse(self._context.collector.too_large(self._head, self._who))
         elif complete and self._head is not None:
             body, self._pieces = bytes(pieces), None
             self._account()
@@ -463,7 +463,7 @@ class EdgeProtocol(ClientLine):
 
     # -- ends
 
-    def _refuse(self, fault: Fault) -> None:
+    def _refuse(self, fault: Fault | Answer) -> None:
         """Answer a request that cannot be worked on, and close."""
         self._context.refused += 1
         self._keep = False
@@ -478,7 +478,7 @@ class EdgeProtocol(ClientLine):
         self._head = None
         self._pieces = None
         self._account()
-        self._send(FAULTS[fault])
+        self._send(fault if isinstance(fault, Answer) else FAULTS[fault])
 
 
 def _status_line(status: int) -> bytes:

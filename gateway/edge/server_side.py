@@ -15,7 +15,7 @@ from gateway.edge import admission, answer, signature
 from gateway.edge.address import Client, is_public
 from gateway.edge.admission import Admission, bearer
 from gateway.edge.answer import Answer, Deferred
-from gateway.edge.body import inflate
+from gateway.edge.body import TOO_LARGE, inflate
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake, Sender, Taken, rejections
 from gateway.edge.portions import WHOLE, Portions
@@ -150,6 +150,10 @@ class ServerSide:
             return Deferred(intake.put(taken), success, not_stored)
         except SpoolUnavailable as error:
             return not_stored(error)
+
+    def too_large(self) -> Answer:
+        """The answer to a native body larger than the wire takes."""
+        return answer.envelope(Reason.TOO_LARGE, TOO_LARGE, self._entropy(10).hex())
 
     def _authorised(self, token: str, pixel: str) -> tuple[Pipeline, Integration]:
         given = token.strip().encode("utf-8", "replace")

@@ -127,6 +127,9 @@ class Collecting:
             return Answer(204)
         return answer
 
+    def too_large(self, head: Head, client: Client) -> Answer:
+        return Answer(413, b"Content-Type: text/plain\r\n", b"%b too large" % head.path.encode())
+
     def navigation_cookies(self, head: Head, client: Client) -> tuple[bytes, ...]:
         return self.cookies
 
@@ -209,9 +212,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def edge(upstream: str | None = None, **settings: Any) -> AsyncIterator[Edge]:
+async def edge(upstream: str | None = None, *, collector: Any = None, **settings: Any) -> AsyncIterator[Edge]:
     """A listener on a free port; nothing of it may be left at the end."""
-    collector, metrics = Collecting(), Counting()
+    collector, metrics = collector or Collecting(), Counting()
     listener = Listener(EdgeSettings(listen="127.0.0.1:0", upstream=upstream, **settings), collector, metrics)
     await listener.start()
     running = Edge(listener, collector, metrics)

@@ -1,8 +1,10 @@
 """Requests below the prefix: answered in order, gathered within limits, given up when slow – whatever the pieces they come in."""
 
 import asyncio
+import json
 
 import pytest
+from collect_desk import Desk
 from edge_wire import OK, edge, replies, site
 
 H = b"Host: shop.example\r\n"
@@ -116,19 +118,56 @@ async def test_bodies_beyond_the_limit_are_413_announced_or_not() -> None:
     async with edge() as running:
         wire = await running.connect()
         await wire.send(b"POST /gw/e HTTP/1.1\r\n" + H + b"Content-Length: 1048577\r\n\r\nx")
-        assert (await wire.head()).startswith(b"HTTP/1.1 413 ")
+        head, body = await wire.answer()
+        assert head.startswith(b"HTTP/1.1 413 ")
+        assert body == b"/gw/e too large"
         wire = await running.connect()
         await wire.send(b"POST /gw/e HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n")
         piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
         for _ in range(20):
             wire.writer.write(piece)
-        head = await wire.head()
+        head, body = await wire.answer()
         assert head.startswith(b"HTTP/1.1 413 ")
         assert b"\r\nConnection: close\r\n" in head
+        assert body == b"/gw/e too large"
         wire = await running.connect()
         await wire.send(post(b"/gw/e", b"x" * (1 << 20)))
         assert (await wire.answer())[1] == b"/gw/e:1048576"
         assert len(running.collector.calls) == 1
+
+
+async def test_a_body_beyond_the_limit_is_told_as_every_error_is_and_counted() -> None:
+    desk = Desk()
+    large = b"POST %b HTTP/1.1\r\n" + H + b"Origin: https://h\r\nContent-Length: 3000000\r\n\r\n"
+    async with edge(collector=desk.collector) as running:
+        for path, counted in ((b"/gw/e", 1), (b"/gw/v1/events", 2), (b"/gw/nothing", 2), (b"/gw/open_api/v1.3/event/track/", 3)):
+            wire = await running.connect()
+            await wire.send(large % path)
+            head, body = await wire.answer()
+            assert head.startswith(b"HTTP/1.1 413 ")
+            answer = json.loads(body)
+            if b"open_api" in path:
+                assert (answer["code"], answer["message"]) == (40002, "a body may have at most 1 MiB, inflated")
+            else:
+                error = {"reason": "too_large", "message": "a body may have at most 1 MiB, inflated"}
+                assert answer == {"success": False, "error": error}
+            assert desk.outcomes() == {("", "", "rejected", "too_large"): counted}
+        wire = await running.connect()
+        await wire.send(b"POST /gw/e HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(17):
+            wire.writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        assert json.loads((await wire.answer())[1])["error"]["reason"] == "too_large"
+        assert desk.outcomes() == {("", "", "rejected", "too_large"): 4}
+
+
+async def test_the_wire_s_own_answers_have_the_shape_of_collect_s() -> None:
+    async with edge() as running:
+        for target, reason in ((b"/gw", "not_found"), (b"/elsewhere", "not_found"), (b"/gw/crash", "internal")):
+            wire = await running.connect()
+            await wire.send(b"GET %b HTTP/1.1\r\n" % target + H + b"\r\n")
+            answer = json.loads((await wire.answer())[1])
+            assert (answer["success"], answer["error"]["reason"]) == (False, reason)
+            assert answer["error"]["message"]
 
 
 async def test_a_refused_upload_still_sees_its_answer() -> None:
