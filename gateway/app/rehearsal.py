@@ -106,7 +106,12 @@ class Rehearsal:
         integration = self.live.current.integrations[lane.integration]
         sealed = orjson.loads(record.payload)
         mapped = integration.program.apply(sealed)
-        shown: dict[str, Any] = {"integration": lane.integration, "test_event_code": lane.test_code, "sealed": sealed}
+        shown: dict[str, Any] = {
+            "integration": lane.integration,
+            "test_event_code": lane.test_code,
+            "sealed": sealed,
+            "needs_consent": list(integration.consent),
+        }
         if isinstance(mapped, Unmapped):
             return shown | _dropped(lane.integration, mapped.outcome, mapped.reason, mapped.detail)
         findings = [*mapped.findings, *map(str, rules.check(mapped.item))]

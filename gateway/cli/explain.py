@@ -106,6 +106,7 @@ def _text(number: int, request: "Request", result: dict[str, Any]) -> list[str]:
             continue
         code = f" (test event code {fate['test_event_code']})" if fate["test_event_code"] else ""
         granted = ", ".join(fate["sealed"]["consent"].get("granted", [])) or "by default"
+        granted = granted if fate["needs_consent"] else "none needed"
         lines.append(f"  {name}: sent as {fate['payload']['event']}{code}; consent: {granted}")
         lines += _block("sealed, as it is stored", fate["sealed"])
         lines += _block("mapped, as TikTok gets it", fate["payload"])

@@ -6,7 +6,7 @@ token is not there collects and waits for it. Entries made in the UI stand behin
 claim an id or a key, the file has it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,37 @@ def _cross_check(sources: list[_Source]) -> None:
             source.document.add(at, problem.message, words.nearest(reference, sorted(declared)) or problem.hint)
             continue
         source.document.add(at, problem.message, problem.hint)
+    _cross_check_broken(sources, declared)
+
+
+def _cross_check_broken(sources: list[_Source], declared: set[str]) -> None:
+    """The same for entries with faults of their own, as far as they can be read: mending those must not bring up others."""
+    for name, field_ in (("pipelines", "id"), ("integrations", "id"), ("pipelines", "key")):
+        first: dict[str, tuple[_Source, int]] = {}
+        for source, index, item in _numbered(sources, name):
+            value = item.get(field_)
+            if not isinstance(value, str) or first.setdefault(value, (source, index)) == (source, index):
+                continue
+            for other, at in ((source, index), first[value]):
+                if at not in other.entries[name]:
+                    other.document.add((name, at, field_), "is used twice", f"{field_}s must differ")
+                    break
+    for source, index, item in _numbered(sources, "pipelines"):
+        references = item.get("integrations")
+        if index in source.entries["pipelines"] or not isinstance(references, list):
+            continue
+        for number, reference in enumerate(references):
+            if isinstance(reference, str) and reference not in declared:
+                hint = words.nearest(reference, sorted(declared))
+                source.document.add(("pipelines", index, "integrations", number), f"there is no integration {reference!r}", hint)
+
+
+def _numbered(sources: list[_Source], name: str) -> Iterator[tuple[_Source, int, dict[str, Any]]]:
+    for source in sources:
+        items = source.data.get(name)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            if isinstance(item, dict):
+                yield source, index, item
 
 
 def _items(data: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Law: no message quotes the value at fault (it may be a secret); unknown keys com
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, Path
 from gateway.wording import faults
+
+_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)\.\s")
 
 
 def translate(error: ValidationError, model: type[BaseModel], document: Document, at: Path, data: Any) -> None:
@@ -64,7 +67,7 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
 def _first_sentence(model: type[BaseModel] | None, key: str | int) -> str:
     for name, field in model.model_fields.items() if model else ():
         if (field.alias or name) == key:
-            return " ".join((field.description or "").split(". ")[0].replace("``", "").split()).rstrip(".")
+            return " ".join(_SENTENCE_END.split(field.description or "", 1)[0].replace("``", "").split()).rstrip(".")
     return ""
 
 

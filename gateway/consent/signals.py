@@ -54,6 +54,12 @@ class RequestSignals:
         self.key = f"{self.source};{said};{self.gpc:d}"
 
 
+def categories_of(settings: ConsentSettings) -> frozenset[str]:
+    """The categories that a request's signals may speak of; an event itself may state others."""
+    lists = [*settings.onetrust_groups.values(), *(settings.cookie.values.values() if settings.cookie else ())]
+    return _CHOICES.union({"necessary"}, *lists)
+
+
 def merge(into: dict[str, bool], more: Mapping[str, bool]) -> None:
     """Add signals; a denial stays, whoever said it."""
     for category, granted in more.items():

@@ -88,6 +88,30 @@ def test_check_says_that_a_configuration_is_sound(config: Path) -> None:
     assert "b has a test_event_code" in result.output
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        ("consent: [marketing, analytics]", "consent: [marketng]", "b needs consent to marketng, which only an event itself could state (did you mean marketing?)"),
+        ("consent: [marketing, analytics]", "consent: []", "b needs no consent"),
+        ("integrations: [a, b]", "integrations: []", "shop has no integration"),
+        ("integrations: [a, b]", "integrations: [a, b, a]", "shop names a more than once"),
+    ],
+)  # fmt: skip
+def test_check_notes_what_may_not_be_meant(config: Path, old: str, new: str, note: str) -> None:
+    assert note not in run("check", "-c", config).output
+    config.write_text(CONFIG.replace(old, new))
+    result = run("check", "-c", config)
+    assert result.exit_code == 0
+    assert f"  note: {note}" in result.output
+
+
+def test_check_knows_the_sites_own_categories(config: Path) -> None:
+    config.write_text(
+        CONFIG.replace("[marketing, analytics]", "[personalised]") + "consent: {onetrust_groups: {C0009: [personalised]}}\n"
+    )
+    assert "personalised" not in run("check", "-c", config).output
+
+
 def test_check_prints_every_problem(config: Path) -> None:
     config.write_text(CONFIG.replace("key: dk", "kye: dk").replace("edge: {", "edge: {upstrem: x, "))
     result = run("check", "-c", config)
@@ -180,6 +204,15 @@ def test_explain_in_words(config: Path) -> None:
     assert "b: filtered, consent_missing" in result.output
     rejected = run("explain", "-c", config, "-", text='{"type": "track"}')
     assert "not usable" in rejected.output
+
+
+def test_explain_says_whose_consent_was_needed(config: Path) -> None:
+    silent = json.dumps(ORDER | {"context": {}})
+    config.write_text(CONFIG.replace("access_token: token-a", "access_token: token-a, consent: []"))
+    assert "a: sent as Purchase; consent: none needed" in run("explain", "-c", config, "-", text=silent).output
+    config.write_text(CONFIG + "consent: {default: grant}\n")
+    assert "a: sent as Purchase; consent: by default" in run("explain", "-c", config, "-", text=silent).output
+    assert "a: sent as Purchase; consent: marketing" in run("explain", "-c", config, "-", text=json.dumps(ORDER)).output
 
 
 def test_explain_of_rubbish_is_no_traceback(config: Path) -> None:

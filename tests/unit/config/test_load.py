@@ -201,6 +201,34 @@ def test_an_entry_used_twice_keeps_the_first(config: Path) -> None:
     assert [(entry.id, entry.pixel_code) for entry in result.settings.integrations] == [("a", "C1"), ("b", "C2")]
 
 
+@pytest.mark.parametrize(("first", "second"), [("bad code!", "C3"), ("C3", "bad code!"), ("bad code!", "bad code!")])
+def test_an_id_used_twice_is_told_with_the_entry_s_own_fault(config: Path, first: str, second: str) -> None:
+    """And a sound entry is not switched off for a broken one's sake."""
+    result = loaded(config, f"{SOUND}  - {{id: c, pixel_code: '{first}'}}\n  - {{id: c, pixel_code: '{second}'}}\n")
+    broken = {at for at, code in ((2, first), (3, second)) if " " in code}
+    assert {f"integrations.{at}.pixel_code" for at in broken} < {path for _, path, _ in said(result)}
+    assert [(path, message) for _, path, message in said(result) if path.endswith("id")] == [
+        (f"integrations.{max(broken)}.id", "is used twice")
+    ]
+    assert [entry.id for entry in result.settings.integrations] == ["a", "b"] + ["c"] * (len(broken) == 1)
+
+
+def test_a_broken_pipeline_s_references_and_key_are_looked_at_too(config: Path) -> None:
+    text = SOUND.replace(
+        "integrations:\n", "  - {id: other, key: dk_live_shop, domians: [], integrations: [a, bb]}\nintegrations:\n", 1
+    )
+    assert [(path, message) for _, path, message in said(loaded(config, text))] == [
+        ("pipelines.1.domians", "unknown key"),
+        ("pipelines.1.key", "is used twice"),
+        ("pipelines.1.integrations.1", "there is no integration 'bb'"),
+    ]
+
+
+def test_a_hint_is_a_whole_sentence(config: Path) -> None:
+    (problem,) = loaded(config, SOUND.replace("key: dk_live_shop, ", "")).problems
+    assert problem.hint == "Public key by which requests name this pipeline, e.g. dk_live_shop"
+
+
 def test_secrets_never_appear_in_problems_or_representations(config: Path) -> None:
     result = loaded(config, SOUND.replace("pixel_code: C1", "pixel_code: 'not a code!'").replace("token-a", "s3cret-value"))
     assert result.problems
