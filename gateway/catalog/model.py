@@ -75,7 +75,7 @@ class PipelineSettings(Settings):
     default_region: Annotated[str, AfterValidator(_region)] = ""
     """ISO 3166 country by which telephone numbers without a country code are read, e.g. ``GB``. Empty: such numbers are omitted."""
     rate_limit: int = Field(1000, ge=1, le=10_000_000)
-    """Events a second before requests are answered 429."""
+    """Events a second before requests are answered 429. One address may use a quarter of it, a back end with its secret or token all of it."""
     bots: Literal["drop", "flag", "allow"] = "drop"
     """What happens to crawlers' events: ``drop`` them (outcome filtered), ``flag`` them in the stored event, or ``allow`` them."""
     server_consent: Literal["required", "asserted"] = "required"
