@@ -23,6 +23,7 @@ _SKEW_S = 60  # a reading this far ahead is rounding and transit, not a wrong cl
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 _HASHED = normalise.HASHED
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_WEB = ("https://", "http://")
 _MIN_PHONE = 7
 _MIN_NAME, _MIN_NAME_WITHOUT_CAPITALS = 6, 3
 """Letters of first and last name together: shorter ones would be found where nobody is meant."""
@@ -134,11 +135,15 @@ class Sealer:
         if "last_name" in user and "first_name" in user:
             known += _full_names(event.identity["first_name"], event.identity["last_name"])
         page = event.page.copy()
-        if not page.get("url"):
-            self._page_url(page, visitor, findings)
-        url, referrer = page.get("url", ""), page.get("referrer", "")
-        if ttclid := visitor.click(url) or click_id.resolve(
-            "", event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host
+        url, clicked = page.get("url", ""), ""
+        if not url.startswith(_WEB):
+            clicked = click_id.in_url(url)
+            url = self._page_url(page, visitor, findings)
+        referrer = page.get("referrer", "")
+        if (
+            ttclid := visitor.click(url)
+            or clicked
+            or click_id.resolve("", event.ttclid, referrer or visitor.referer, visitor.cookies or {}, visitor.host)
         ):
             user["ttclid"] = ttclid
         ttp = visitor.ttp or event.ttp
@@ -250,15 +255,23 @@ class Sealer:
         return ""
 
     @staticmethod
-    def _page_url(page: dict[str, str], visitor: Visitor, findings: list[str]) -> None:
-        if visitor.referer:
+    def _page_url(page: dict[str, str], visitor: Visitor, findings: list[str]) -> str:
+        """Put another in place of a URL that is none of a web page; it may be none."""
+        given = page.pop("url", "").strip()
+        if given[:8].lower().startswith(_WEB):
+            page["url"] = given
+            return given
+        why = "page.url: not the address of a web page" if given else "page.url: not given"
+        if visitor.referer.startswith(_WEB):
             page["url"] = visitor.referer
+            if given:
+                findings.append(f"{why}; the Referer is used")
         elif visitor.host and _HOST.fullmatch(visitor.host):
             page["url"] = f"https://{visitor.host}/"
-            findings.append("page.url: not given; the site's root is used")
+            findings.append(f"{why}; the site's root is used")
         else:
-            page.pop("url", None)
-            findings.append("page.url: not given, and nothing to derive it from")
+            findings.append(f"{why}, and nothing to derive it from")
+        return page.get("url", "")
 
     @staticmethod
     def _time(event: Event, received: float, findings: list[str]) -> int:

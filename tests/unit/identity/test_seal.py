@@ -277,6 +277,31 @@ def test_page_url_falls_back():
         assert "findings" in bare
 
 
+@pytest.mark.parametrize(
+    "given", ["javascript:alert(1)", "data:text/html,x", "/thanks", "shop.example", "file:///etc/passwd", "android-app://x", "x"]
+)
+def test_a_page_url_that_is_no_web_page_s_falls_back_too(given):
+    page = {"url": given, "title": "T"}
+    referred = seal(event(page=page), Visitor(referer="https://b.example/", host="c.example"))
+    assert referred["page"] == {"title": "T", "url": "https://b.example/"}
+    assert referred["findings"] == ["page.url: not the address of a web page; the Referer is used"]
+    for referer in ("", "javascript:alert(2)"):
+        rooted = seal(event(page=page), Visitor(referer=referer, host="c.example"))
+        assert rooted["page"]["url"] == "https://c.example/"
+        assert rooted["findings"] == ["page.url: not the address of a web page; the site's root is used"]
+    bare = seal(event(page=page), Visitor(host=""))
+    assert bare["page"] == {"title": "T"}
+    assert bare["findings"] == ["page.url: not the address of a web page, and nothing to derive it from"]
+
+
+def test_what_a_page_url_says_besides_is_kept():
+    relative = seal(event(page={"url": "/thanks?ttclid=click-12345678"}), Visitor(host="c.example"))
+    assert relative["user"]["ttclid"] == "click-12345678"
+    shouted = seal(event(page={"url": " HTTPS://a.example/x"}), Visitor(referer="https://b.example/", host="c.example"))
+    assert shouted["page"]["url"] == "HTTPS://a.example/x"
+    assert "findings" not in shouted
+
+
 @pytest.mark.parametrize("given", ["jane@example.com", "order jane%40example.com", "+447700900123", "é\ud800"])
 def test_personal_event_ids_are_hashed_stably(given):
     first, second = (seal(event(event_id=given, properties={"note": note}))["event_id"] for note in ("", "jane@example.com"))
