@@ -62,9 +62,7 @@ def integration(desk: Desk, settings: IntegrationSettings, depth: Depths) -> dic
         "declared": changes is None or changes.etag("integrations", id_) == "",
         "has_token": settings.access_token is not None,
         "etag": changes.etag("integrations", id_) if changes else "",
-        "fault": ""
-        if id_ in desk.live.current.integrations
-        else "its configuration has a problem, and it is off; the log says which",
+        "fault": _fault(desk, id_),
         "pipelines": [each.id for each in pipelines(desk) if id_ in each.integrations],
         "lane": next((lane for lane in desk.lanes() if lane["integration"] == id_), None),
         "queued": queued,
@@ -79,6 +77,15 @@ def last_delivered_at(desk: Desk, integration: str) -> float | None:
     feed = desk.metrics.feed
     delivered = feed.recent(1, lambda row: row.integration == integration and row.outcome == "delivered") if feed else []
     return delivered[0].at if delivered else None
+
+
+def _fault(desk: Desk, id_: str) -> str:
+    catalogue = desk.live.current
+    if id_ not in catalogue.integrations:
+        return "its configuration has a problem, and it is off; the log says which"
+    if f"integrations.{id_}.access_token" in catalogue.off:
+        return "its access token cannot be read, and its events wait for it; the log says why"
+    return ""
 
 
 def pipeline(desk: Desk, settings: PipelineSettings) -> dict[str, Any]:

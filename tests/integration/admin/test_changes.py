@@ -387,7 +387,7 @@ async def test_a_made_entry_that_broke_is_shown_and_mended(managed: Managed) -> 
     await managed.up()
     shown = await managed.get("integrations/tiktok-two")
     assert (shown["name"], shown["has_token"]) == ("Two", False)
-    assert "off" in shown["fault"]
+    assert "access token cannot be read" in shown["fault"]
     await managed.change("PUT", "integrations/tiktok-two", {**TIKTOK, "pipelines": ["two"]})
     assert (await managed.get("integrations/tiktok-two"))["fault"] == ""
     assert yaml.safe_load((around.state / "catalog" / "catalogue.yaml").read_text())["number"] == 3

@@ -112,7 +112,7 @@ const notices = () => {
   const said = [];
   if (entry.declared) said.push(banner('info', 'Declared in the configuration file', mayEdit() ? 'It is read-only here. Duplicate it to edit a copy, or change the file; the YAML tab has it to copy.' : 'It is changed there and taken over without a restart; the YAML tab has it to copy.', mayEdit() && button('Duplicate to edit', { kind: 'small', edit: true, on: guard(() => duplicate(entry)) })));
   else if (readOnly()) said.push(readOnly());
-  if (entry.fault) said.push(banner('bad', 'It is off', [entry.fault, '. Correct it and save; or roll back under Revisions.']));
+  if (entry.fault) said.push(banner('bad', 'It has a fault', [entry.fault, '. Correct it and save; or roll back under Revisions.']));
   if (entry.test_event_code) said.push(testCode(entry, load));
   if (lane.state === 'suspended' || lane.state === 'backing_off') said.push(banner(lane.state === 'suspended' ? 'bad' : 'warn', `Delivery is ${lane.state === 'suspended' ? 'suspended' : 'backing off'}${lane.code ? ` – ${lane.code}` : ''}`, [sentence(lane.message), lane.message && ' ', lane.cure, lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']));
   const wanting = [

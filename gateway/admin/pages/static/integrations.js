@@ -19,7 +19,7 @@ const card = (entry) => {
         ['Duplicate', 'copy', () => duplicate(entry), { edit: true }],
         !entry.declared && ['Remove', 'trash', () => removeEntry(entry).then((done) => done && again('')), { edit: true, danger: true }],
       ].filter((each) => each && !each[3]?.off))),
-    entry.fault && banner('bad', 'It is off', [entry.fault, '. Open it, correct what is marked and save; or roll back under Revisions.']),
+    entry.fault && banner('bad', 'It has a fault', [entry.fault, '. Open it, correct what is marked and save; or roll back under Revisions.']),
     entry.test_event_code && testCode(entry, () => again(entry.id)),
     !entry.has_token && banner('warn', 'No access token', entry.declared ? 'Events for it queue up and wait. The configuration file has to name one.' : 'Events for it queue up and wait. Generate one in Ads Manager and enter it here.', mayEdit() && !entry.declared && h('a', { class: 'btn small', href: where(entry.id) }, 'Enter it')),
     troubled && banner(lane.state === 'suspended' ? 'bad' : 'warn', [lane.code && `${lane.code}: `, lane.message].filter(Boolean).join('') || label(lane.state), [lane.cure || 'It is tried again by itself.', lane.next_try ? [' Next try ', left(lane.next_try), '.'] : '']),
