@@ -5,13 +5,15 @@ set -eu
 awk '
   function judge() {
     if (kind == "Deployment" && container) pods++
-    if (kind == "Service" && target) services++
-    kind = ""; container = 0; target = 0
+    if (kind == "Service" && labelled && target) services++
+    kind = ""; section = ""; container = 0; labelled = 0; target = 0
   }
   /^---/ { judge() }
+  /^[A-Za-z]+:/ { section = $1 }
   /^kind: / { kind = $2 }
+  section == "metadata:" && /^    ttgateway\/sidecar: "?true"?$/ { labelled = 1 }
   /^ +(- )?name: ttgateway-ops$/ { container = 1 }  # a port that only sidecars have
-  /^ +(- )?targetPort: ttgateway$/ { target = 1 }
+  /^ +(- )?targetPort: 8080$/ { target = 1 }
   END {
     judge()
     if (!pods) print "no Deployment got the gateway: does one carry the label ttgateway/sidecar=true in its own file?"

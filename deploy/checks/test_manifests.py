@@ -161,7 +161,7 @@ def test_the_sidecar_changes_nothing_else(name: str) -> None:
     after = [document for document in documents(name) if document["kind"] != "ConfigMap"]
     for document in after:
         if document["kind"] == "Service":
-            assert document["spec"]["ports"][0]["targetPort"] == "ttgateway"
+            assert document["spec"]["ports"][0]["targetPort"] == 8080
             document["spec"]["ports"][0]["targetPort"] = "http"
             continue
         pod = document["spec"]["template"]["spec"]
@@ -199,6 +199,19 @@ def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
         assert "no Service leads to the gateway" in done.stdout
 
 
+def resolved(chosen: list[Document]) -> set[str | int]:
+    """Ports of pods as every control plane and network plugin finds them: names in ordinary containers alone, numbers anywhere."""
+    names = {port["name"] for pod in chosen for box in pod["containers"] for port in box.get("ports", [])}
+    return names | {port["containerPort"] for pod in chosen for box in containers(pod) for port in box.get("ports", [])}
+
+
+def test_a_name_of_an_init_containers_port_is_noticed() -> None:
+    """Before Kubernetes 1.33 a Service that names one has endpoints without that port: the site would be away."""
+    assert {8080, "http"} <= resolved(pods("sidecar"))
+    assert "ttgateway" not in resolved(pods("sidecar"))
+    assert "ttgateway" in resolved(pods("sidecar-classic"))
+
+
 @pytest.mark.parametrize("name", RENDERS)
 def test_what_is_referred_to_exists(name: str) -> None:
     everything = documents(name)
@@ -214,12 +227,19 @@ def test_what_is_referred_to_exists(name: str) -> None:
             case "Service":
                 chosen = [each for each in templates if spec["selector"].items() <= each["metadata"]["labels"].items()]
                 assert chosen
-                ports = {port["name"] for each in chosen for box in containers(each["spec"]) for port in box.get("ports", [])}
-                assert {port["targetPort"] for port in spec["ports"]} <= ports
+                assert {port["targetPort"] for port in spec["ports"]} <= resolved([each["spec"] for each in chosen])
             case "PodDisruptionBudget":
                 assert any(spec["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items() for each in templates)
             case "NetworkPolicy":
-                assert any(spec["podSelector"]["matchLabels"].items() <= each["metadata"]["labels"].items() for each in templates)
+                labels = spec["podSelector"]["matchLabels"].items()
+                chosen = [each["spec"] for each in templates if labels <= each["metadata"]["labels"].items()]
+                assert chosen
+                named = [port["port"] for rule in spec["ingress"] for port in rule["ports"]]
+                assert set(named) <= resolved(chosen)
+            case "ServiceMonitor":
+                assert {each["port"] for each in spec["endpoints"]} <= {
+                    port["name"] for service in services.values() for port in service["ports"]
+                }
             case "HTTPRoute":
                 (target,) = spec["rules"][0]["backendRefs"]
                 assert target["port"] in {port["port"] for port in services[target["name"]]["ports"]}
@@ -338,7 +358,7 @@ def test_roles_agree(name: str) -> None:
     for service in [
         each["spec"]
         for each in documents(name)
-        if each["kind"] == "Service" and {"http", "ttgateway"} & {port["targetPort"] for port in each["spec"]["ports"]}
+        if each["kind"] == "Service" and {"http", 8080} & {port["targetPort"] for port in each["spec"]["ports"]}
     ]:
         labels = [each["spec"]["template"]["metadata"]["labels"] for each in documents(name) if each["kind"] in WORKLOADS]
         assert len([each for each in labels if service["selector"].items() <= each.items()]) == 1, "visitors reach edges alone"
