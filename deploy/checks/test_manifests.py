@@ -160,6 +160,7 @@ def test_the_sidecar_changes_nothing_else(name: str) -> None:
     before = list(yaml.safe_load_all(built(ROOT / "k8s" / "examples" / "shop")))
     after = [document for document in documents(name) if document["kind"] != "ConfigMap"]
     for document in after:
+        assert document["metadata"].pop("namespace") == "shop"
         if document["kind"] == "Service":
             assert document["spec"]["ports"][0]["targetPort"] == 8080
             document["spec"]["ports"][0]["targetPort"] = "http"
@@ -178,10 +179,12 @@ def test_the_sidecar_changes_nothing_else(name: str) -> None:
     assert sorted(after, key=key) == sorted(before, key=key)
 
 
-def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
-    def matched(text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([ROOT / "k8s" / "matched.sh"], input=text, capture_output=True, text=True, check=False)
+def matched(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What k8s/matched.sh says of a render."""
+    return subprocess.run([ROOT / "k8s" / "matched.sh", *arguments], input=text, capture_output=True, text=True, check=False)
 
+
+def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
     copied = tmp_path / "k8s"
     shutil.copytree(ROOT / "k8s", copied)
     shop = copied / "examples" / "shop" / "deployment.yaml"
@@ -197,6 +200,22 @@ def test_a_component_that_matched_nothing_is_noticed(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "no Deployment got the gateway" in done.stdout
         assert "no Service leads to the gateway" in done.stdout
+
+
+@pytest.mark.parametrize("name", [*SIDECARS, "roles"])
+def test_a_configuration_in_another_namespace_is_noticed(name: str) -> None:
+    """An overlay without ``namespace`` beside a Deployment that names its own: pods would wait for their ConfigMap for ever."""
+    spaces = {each["metadata"].get("namespace") for each in documents(name)}
+    assert spaces == {"shop"}
+    others = [each for each in documents(name) if each["kind"] != "ConfigMap"]
+    maps = [each for each in documents(name) if each["kind"] == "ConfigMap"]
+    for each in maps:
+        del each["metadata"]["namespace"]
+    for wrong in (yaml.safe_dump_all(others), yaml.safe_dump_all([*maps, *others])):
+        done = matched(wrong)
+        assert done.returncode == 1
+        assert done.stdout == "no ConfigMap ttgateway in namespace shop: does the overlay say namespace?\n"
+        assert matched(wrong, "--config-elsewhere").returncode == 0
 
 
 def resolved(chosen: list[Document]) -> set[str | int]:
