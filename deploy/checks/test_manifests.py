@@ -284,6 +284,15 @@ def test_what_is_referred_to_exists(name: str) -> None:
         assert all(volume["secret"]["optional"] for volume in pod.get("volumes", []) if "secret" in volume)
 
 
+@pytest.mark.parametrize("name", RENDERS)
+def test_what_is_scaled_has_no_replicas(name: str) -> None:
+    """Each apply would put the workload back to them."""
+    workloads = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in documents(name) if each["kind"] in WORKLOADS}
+    for scaler in [each["spec"] for each in documents(name) if each["kind"] == "HorizontalPodAutoscaler"]:
+        target = scaler["scaleTargetRef"]
+        assert "replicas" not in workloads[target["kind"], target["name"]]
+
+
 def configurations(name: str) -> dict[str, Document]:
     """A render's configurations by the name of their ConfigMap."""
     maps = [each for each in documents(name) if each["kind"] == "ConfigMap"]
