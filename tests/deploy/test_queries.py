@@ -5,12 +5,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 import yaml
+from brokering import Broker
+from pods import Pod
 from ports import free_port
 from whole import Whole, purchase, whole
 
@@ -24,8 +26,30 @@ async def pod(tmp_path: Path) -> AsyncIterator[Whole]:
         yield surroundings
 
 
-async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Whole) -> None:
-    """Names and labels, against a gateway that has served, delivered, filtered and refused."""
+def families(exposition: str) -> dict[str, set[str]]:
+    """The metrics of an exposition, each with its labels."""
+    found: dict[str, set[str]] = {}
+    for line in exposition.splitlines():
+        name, _, labels = line.partition(" ")[0].partition("{")
+        # families without a sample yet are known by their type line
+        if line.startswith("# TYPE"):
+            found.setdefault(line.split()[2], set())
+        elif not line.startswith("#"):
+            found.setdefault(name, set()).update(re.findall(r"(\w+)=\"", line[len(name) :] if labels else ""))
+    return found
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """NATS, running."""
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Whole, broker: Broker) -> None:
+    """Names and labels, against a gateway that has served, delivered, filtered and refused, and one that has a broker."""
     await pod.start()
     await pod.get("/page")
     await pod.post(purchase("one"))
@@ -33,19 +57,16 @@ async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Who
     await pod.until(pod.received_ids)
     await pod.faults(code=50000)
     await pod.post(purchase("waiting"))
-    real: dict[str, set[str]] = {}
 
     async def aged() -> bool:
         return "ttgateway_spool_oldest_age_seconds{" in await pod.metrics()
 
     await pod.until(aged)
-    for line in (await pod.metrics()).splitlines():
-        name, _, labels = line.partition(" ")[0].partition("{")
-        # families without a sample yet are known by their type line
-        if line.startswith("# TYPE"):
-            real.setdefault(line.split()[2], set())
-        elif not line.startswith("#"):
-            real.setdefault(name, set()).update(re.findall(r"(\w+)=\"", line[len(name) :] if labels else ""))
+    real = families(await pod.metrics())
+    assert "ttgateway_spool_broker_away" not in real
+    async with Pod(pod, broker, "edge") as another:
+        for name, labels in families(await another.metrics()).items():
+            real.setdefault(name, set()).update(labels)
     root = Path(__file__).parents[2] / "deploy"
     board = json.loads((root / "grafana" / "ttgateway.json").read_text(encoding="utf-8"))
     queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
@@ -60,9 +81,9 @@ async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Who
         names = re.findall(r"\b(?:ttgateway|http_server)_\w+", query)
         assert names, query
         assert set(names) <= real.keys() | late.keys(), query
-        used = {label for group in re.findall(r"\bby \(([^)]*)\)", query) for label in re.split(r",\s*", group)}
+        used = {label for group in re.findall(r"\b(?:by|on) \(([^)]*)\)", query) for label in re.split(r",\s*", group)}
         used |= set(re.findall(r"(\w+)\s*(?:=~|!=|=)\"", query))
-        known = set().union(*(real.get(name) or late.get(name, set()) for name in names)) | {"instance", "job"}
+        known = set().union(*(real.get(name) or late.get(name, set()) for name in names)) | {"instance", "job", "namespace"}
         assert used <= known, query
 
 
