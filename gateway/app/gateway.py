@@ -103,7 +103,7 @@ class Gateway:
         self._reloading = asyncio.Lock()
         self._withdrawn: dict[str, Reason] = {}
         """Owners to be purged as soon as the spool is open."""
-        self._gauges = Gauges(self.metrics, self.live, self._listener)
+        self._gauges = Gauges(self.metrics, self.live, self._listener, shared=self._settings.spool.kind == "jetstream")
         self._watch = Watch(self.metrics, self._gauges, self.live, self._lanes, Path(self._settings.spool.path))
 
     # -- the three phases

@@ -21,7 +21,7 @@ _PATIENCE_S = 2.0
 class Gauges:
     """Registers with the metrics and is told what happens."""
 
-    def __init__(self, metrics: Metrics, live: Live, listener: Listener) -> None:
+    def __init__(self, metrics: Metrics, live: Live, listener: Listener, *, shared: bool) -> None:
         self._live = live
         self._listener = listener
         self._stats: SpoolStats | None = None
@@ -49,6 +49,9 @@ class Gauges:
         provide("spool_bytes", "Bytes the spool uses.", (), self._one(lambda stats: stats.used_bytes))
         provide("spool_max_bytes", "Bytes the spool may use.", (), self._one(lambda stats: stats.max_bytes))
         provide("spool_available", "1 = events can be made durable.", (), lambda: [Sample((), self.available())])
+        # Whoever sums over pods would count a broker's records once for each of them.
+        help_text = "1 = the spool's figures are those of all pods together: take one pod's, not the sum. 0 = this pod's own."
+        provide("spool_shared", help_text, (), lambda: [Sample((), shared)])
         provide("config_problems", "Problems of the configuration in force.", (), lambda: [Sample((), self._problems)])
         provide("config_reload_success", "1 = the last reload was taken over.", (), lambda: [Sample((), self.reload_ok)])
         provide(

@@ -63,8 +63,10 @@ async def test_every_query_of_dashboard_and_rules_is_about_real_metrics(pod: Who
 
     await pod.until(aged)
     real = families(await pod.metrics())
+    assert "ttgateway_spool_shared 0.0" in await pod.metrics()
     assert "ttgateway_spool_broker_away" not in real
     async with Pod(pod, broker, "edge") as another:
+        assert "ttgateway_spool_shared 1.0" in await another.metrics()
         for name, labels in families(await another.metrics()).items():
             real.setdefault(name, set()).update(labels)
     root = Path(__file__).parents[2] / "deploy"
