@@ -35,7 +35,7 @@ def _add(place: dict[str, Any], name: str, row: Setting) -> None:
     elif row.expected == "section":
         place["properties"][name] = inside | {"type": ["object", "null"]}
     else:
-        place["properties"][name] = {"description": row.text}
+        place["properties"][name] = {"description": row.text} | row.shape
 
 
 def _with_free_keys(rows: list[Setting]) -> list[Setting]:

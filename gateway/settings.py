@@ -13,8 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 __all__ = ["Bytes", "Duration", "Field", "SecretStr", "Settings", "parse_duration", "parse_size"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+DURATION = rf"^\s*(?:{_DURATION.pattern}\s*)+$"
+"""How durations are written, for schemas."""
 _DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
+SIZE = rf"^\s*{_SIZE.pattern}\s*$"
+"""How sizes are written, for schemas."""
 _SIZE_BYTES = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.config.settings import GatewaySettings
+from gateway.config.shape import shape
 from gateway.config.words import model_in
 from gateway.settings import parse_duration, parse_size
 
@@ -25,6 +26,8 @@ class Setting(NamedTuple):
     expected: str
     default: str
     text: str
+    shape: dict[str, Any] = {}
+    """JSON schema of its value; empty for sections and lists of them."""
 
 
 def settings() -> list[Setting]:
@@ -56,9 +59,9 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[Setting]:
     for name, field in model.model_fields.items():
         inner = model_in(field.annotation)
         path = prefix + (field.alias or name) + _suffix(field.annotation, inner)
-        yield Setting(
-            path, _expected(field, inner), _default(field, inner), " ".join((field.description or "").replace("``", "`").split())
-        )
+        text = " ".join((field.description or "").replace("``", "`").split())
+        schema = {} if inner else shape(field.annotation, field.metadata)
+        yield Setting(path, _expected(field, inner), _default(field, inner), text, schema)
         if inner is not None:
             yield from _walk(inner, f"{path}.")
 
