@@ -302,6 +302,10 @@ def test_times_and_sizes_fit(name: str) -> None:
         sizes += [volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "sizeLimit" in volume.get("emptyDir", {})]
         (size,) = sizes
         assert parse_size(f"{size}B") >= 2 * parse_size(config["spool"]["max_bytes"])
+        if len(pod["containers"]) + len(pod.get("initContainers", [])) > 1:
+            # beside an app: short of disk, a node evicts first those who use more than they requested, and the app with them
+            (ours,) = [box for box in containers(pod) if box["name"] == "ttgateway"]
+            assert ours["resources"]["requests"]["ephemeral-storage"] == size
 
 
 def test_sidecars_bring_nothing_of_their_own() -> None:
