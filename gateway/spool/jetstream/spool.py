@@ -22,7 +22,7 @@ from gateway.spool.jetstream.gate import Gate
 from gateway.spool.jetstream.holding import Holdings
 from gateway.spool.jetstream.intake import Intake
 from gateway.spool.jetstream.letters import Letters
-from gateway.spool.jetstream.names import Names, lane_of, lane_tokens, owner_of
+from gateway.spool.jetstream.names import Names, lane_tokens, owner_of
 from gateway.spool.jetstream.purging import Purging, translated
 from gateway.spool.jetstream.streams import check_version
 from gateway.spool.jetstream.together import Talk
@@ -269,10 +269,7 @@ class JetStreamSpool:
         self._check_open()
         found = set(await self._local.lanes())
         with suppress(BrokerAway, Refused):
-            for stream in (self._names.queue, self._names.later):
-                for each in await self._figures.consumers(stream):
-                    if each["num_pending"] + each["num_ack_pending"]:
-                        found.add(lane_of(each["config"]["filter_subject"]))
+            found |= await self._figures.lanes()
         return sorted(found)
 
     # --- dead letters
