@@ -260,7 +260,7 @@ class Gateway:
         pause = 0.0
         while True:
             try:
-                spool = await open_spool(self._settings.spool, metrics=self.metrics)
+                spool = await open_spool(self._settings.spool, metrics=self.metrics, role=self._role)
                 break
             except GatewayError as error:
                 if str(error) != said:

@@ -102,7 +102,7 @@ async def _running(loaded: Loaded) -> AsyncIterator[Api | None]:
 async def _own(loaded: Loaded) -> AsyncIterator[Api]:
     metrics = Metrics()
     try:
-        spool = await open_spool(loaded.settings.spool, metrics=metrics)
+        spool = await open_spool(loaded.settings.spool, metrics=metrics, role="admin")
     except SpoolLocked as error:
         raise click.ClickException(
             f"{error}: a gateway runs on this spool. Give it an admin section with an editor's token, and this command works through it."

@@ -12,8 +12,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.together import Together
 
 
-async def open_spool(settings: SpoolSettings, *, metrics: Metrics | None = None) -> Spool:
-    """Open or create the spool. SpoolLocked, SpoolTooNew or SpoolUnavailable if it cannot be used."""
+async def open_spool(settings: SpoolSettings, *, metrics: Metrics | None = None, role: str = "all") -> Spool:
+    """Open or create the spool, as a process of ``role``. SpoolLocked, SpoolTooNew or SpoolUnavailable if it cannot be used."""
     if settings.kind == "sqlite":
         return await SqliteSpool.open(settings, metrics=metrics)
     try:
@@ -24,7 +24,7 @@ async def open_spool(settings: SpoolSettings, *, metrics: Metrics | None = None)
         raise SpoolUnavailable(
             Reason.SPOOL_UNAVAILABLE, "kind jetstream needs a package that is not installed: pip install 'ttgateway[jetstream]'"
         ) from None
-    return await JetStreamSpool.open(settings, metrics=metrics)
+    return await JetStreamSpool.open(settings, metrics=metrics, role=role)
 
 
 def together_of(spool: Spool) -> Together | None:

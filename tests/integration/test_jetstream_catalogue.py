@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import nats
 import pytest
 from brokering import Broker
 from pods import Pod
@@ -403,7 +404,7 @@ async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(
     settings = {
         who: broker.settings(tmp_path / who, "ttgw", url=url.replace("//", f"//{who}:{who[0]}@")) for who in ("admin", "edge")
     }
-    spool = await JetStreamSpool.open(settings["admin"])
+    spool = await JetStreamSpool.open(settings["admin"], role="admin")
     admin = Shop(spool, tmp_path / "a")
     entry = {"id": "tiktok-shop", "pixel_code": PIXEL}
     kept = await admin.do(admin.store.keep_secret, "integrations", "tiktok-shop", TOKEN)
@@ -433,7 +434,8 @@ async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(
         await around.until(withdrawn)
         assert "ttgateway_spool_broker_away 0.0" in await edge.metrics()
         assert edge.logged("error") == edge.logged("warning")[1:] == []
-    thief = await JetStreamSpool.open(settings["edge"])
+    thief = await JetStreamSpool.open(settings["edge"], role="edge")
+    assert thief._wire.connected
     tokens = thief.together.bucket("tokens")
     attempts = [
         tokens.bounds(),
@@ -443,8 +445,8 @@ async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(
     ]
     for each in await asyncio.gather(*attempts, return_exceptions=True):
         assert isinstance(each, BucketAway)
-    heard: list[bytes] = []
-    await thief._wire.listen("$KV.ttgw-tokens.>", lambda words, _: heard.append(words))
+    heard = await _listen(thief, EVERYTHING)
+    await _read_token(spool, settings["admin"].url)
     for call, body in (
         ("STREAM.CREATE.mine", {"name": "mine", "sources": [{"name": "KV_ttgw-tokens"}]}),
         ("CONSUMER.CREATE.KV_ttgw-tokens", {"stream_name": "KV_ttgw-tokens", "config": {"deliver_subject": "ttgw-pods.mine"}}),
@@ -454,10 +456,32 @@ async def test_an_edge_s_credentials_do_what_an_edge_does_and_see_no_token(
         with pytest.raises(Exception, match="no answer in time"):
             await thief._wire.api(call, body, 0.3)
     await admin.do(admin.store.keep_secret, "integrations", "tiktok-shop", "second")
+    await thief.together.bucket("secrets").bounds()  # answered: what was on its way to it has come
     assert heard == []
     await thief.close()
     await spool.close()
     broker.stop()
+
+
+EVERYTHING = ("$KV.ttgw-tokens.>", "_INBOX.>", "_INBOX_ttgw_admin.>", "_INBOX_ttgw_deliver.>", "_INBOX_ttgw_all.>", "*.>", ">")
+
+
+async def _listen(thief: JetStreamSpool, subjects: tuple[str, ...]) -> list[bytes]:
+    heard: list[bytes] = []
+    for subject in subjects:
+        await thief._wire.listen(subject, lambda words, _: heard.append(words))
+    await thief.together.bucket("secrets").bounds()  # answered: the server has noted what it may listen to
+    return heard
+
+
+async def _read_token(spool: JetStreamSpool, url: str) -> None:
+    """As a pod does, and as anybody's tool does."""
+    key = "integrations.tiktok-shop.access_token.1"
+    assert TOKEN in str(await spool.together.bucket("tokens").entry(key))
+    tool = await nats.connect(url)
+    asked = json.dumps({"last_by_subj": f"$KV.ttgw-tokens.{key}"}).encode()
+    assert TOKEN in (await tool.request("$JS.API.DIRECT.GET.KV_ttgw-tokens", asked)).data.decode()
+    await tool.close()
 
 
 async def _records(spool: JetStreamSpool) -> list[Any]:

@@ -64,6 +64,21 @@ async def test_user_and_password(serve: Callable[[str], Broker], tmp_path: Path,
     assert "wrong" not in caplog.text
 
 
+async def test_a_user_who_may_not_hear_its_answers_is_told_of(
+    serve: Callable[[str], Broker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It looks like a broker that is away otherwise."""
+    users = '{user: edge, password: e, permissions: {publish: ">", subscribe: "_INBOX_ttgw_deliver.>"}}'
+    broker = serve(f"authorization {{ users = [ {users} ] }}")
+    found = section(f"nats://edge:e@127.0.0.1:{broker.port}", tmp_path / "a")
+    spool = await JetStreamSpool.open(found, role="edge")
+    async with asyncio.timeout(30):
+        while 'subscription to "_inbox_ttgw_edge.' not in caplog.text:  # noqa: ASYNC110 - the log announces nothing
+            await asyncio.sleep(0.02)
+    assert {record.levelname for record in caplog.records if "permissions" in record.message} == {"ERROR"}
+    await spool.close()
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, a server's certificate of it, and another authority."""

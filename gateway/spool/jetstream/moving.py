@@ -54,7 +54,7 @@ class Moving:
         self._source = source
         self._settings = settings
         self._names = Names(settings.stream)
-        self._wire = Wire(options(settings), lambda: None)
+        self._wire = Wire(options(settings, "admin"), lambda: None)
         self._totals = Totals(self._wire, self._names)
         self._withdrawals = Withdrawals(self._wire, self._names)
         self._lanes: set[str] = set()

@@ -74,7 +74,7 @@ class JetStreamSpool:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, settings: SpoolSettings, *, metrics: Metrics | None = None) -> "JetStreamSpool":
+    async def open(cls, settings: SpoolSettings, *, metrics: Metrics | None = None, role: str = "all") -> "JetStreamSpool":
         """Connect, or go on without the broker until it is there. SpoolUnavailable if it is there and unfit, SpoolLocked and its like if ``path`` cannot be used."""
         local = await SqliteSpool.open(settings.model_copy(update={"path": str(Path(settings.path) / "forward")}))
         spool: JetStreamSpool | None = None
@@ -84,7 +84,7 @@ class JetStreamSpool:
                 spool._changed()
 
         try:
-            wire = Wire(await asyncio.to_thread(options, settings), changed)
+            wire = Wire(await asyncio.to_thread(options, settings, role), changed)
         except SpoolUnavailable:
             await local.close()
             raise

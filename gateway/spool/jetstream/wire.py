@@ -74,10 +74,13 @@ class Answer(NamedTuple):
         return body
 
 
-def options(settings: SpoolSettings) -> dict[str, Any]:
-    """How to connect: addresses, credentials, trust, as the files say now (blocks). SpoolUnavailable if a file that they name cannot be used."""
+def options(settings: SpoolSettings, role: str) -> dict[str, Any]:
+    """How to connect: addresses, credentials, trust, as the files say now (blocks). SpoolUnavailable if a file that they name cannot be used.
+
+    Answers come below a subject of the role's own: whoever may listen to what all clients share hears what they read, tokens too. Changes with ``deploy/nats``.
+    """
     servers = [each.strip() for each in settings.url.split(",") if each.strip()]
-    found: dict[str, Any] = {"servers": servers, "name": "ttgateway"}
+    found: dict[str, Any] = {"servers": servers, "name": "ttgateway", "inbox_prefix": inbox(settings.stream, role)}
     if settings.credentials:
         found["user_credentials"] = _credentials(settings.credentials)
     if settings.tls_ca or any(each.startswith("tls://") for each in servers):
@@ -86,6 +89,11 @@ def options(settings: SpoolSettings) -> dict[str, Any]:
         except OSError as error:  # an SSLError is one
             raise SpoolUnavailable(Reason.SPOOL_UNAVAILABLE, f"spool.tls_ca {settings.tls_ca}: {error.strerror}") from None
     return found
+
+
+def inbox(stream: str, role: str) -> str:
+    """What the subjects of a role's answers begin with."""
+    return f"_INBOX_{stream}_{role}"
 
 
 def _credentials(path: str) -> RawCredentials:
@@ -162,7 +170,9 @@ class Wire:
             self._on_change()
 
         async def failed(error: Exception) -> None:
-            _log.debug("broker: %s", error)
+            # Without its inbox nothing is answered, and that looks like a broker that is away.
+            refused = "permissions violation for subscription" in str(error).lower() and "_inbox" in str(error).lower()
+            _log.log(logging.ERROR if refused else logging.DEBUG, "broker: %s", error)
 
         nc = _Client(trusts=bool(self._options.get("tls")))
         try:
