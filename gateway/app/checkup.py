@@ -179,11 +179,11 @@ def _spool(settings: GatewaySettings) -> list[Finding]:
         )
     space = os.statvfs(nearest)
     free = space.f_bavail * space.f_frsize
-    if free < settings.spool.max_bytes:
-        words = (
-            f"{free >> 20} MiB are free, spool.max_bytes is {settings.spool.max_bytes >> 20} MiB: the disk would be full first"
-        )
-        findings.append(Finding(Level.NOTE, "spool", words, "Lower spool.max_bytes or enlarge the volume."))
+    most = settings.spool.disk_bytes
+    if free < most:
+        name = "spool.max_bytes" if most == settings.spool.max_bytes else "spool.local_max_bytes"
+        words = f"{free >> 20} MiB are free, {name} is {most >> 20} MiB: the disk would be full first"
+        findings.append(Finding(Level.NOTE, "spool", words, f"Lower {name} or enlarge the volume."))
     return findings + _schema(directory)
 
 

@@ -77,7 +77,7 @@ def _spool(samples: Samples) -> Iterator[Finding]:
             Level.FAULT,
             "spool",
             "the running gateway cannot make events durable: collect answers 503",
-            "See its log for the disk's error; free space, mend the volume or raise spool.max_bytes. It comes back by itself.",
+            "See its log for the disk's error; free space, mend the volume or raise spool.max_bytes (spool.local_max_bytes while a broker is away). It comes back by itself.",
         )
     elif used is not None and most and used > _NEARLY_FULL * most:
         yield Finding(

@@ -15,9 +15,11 @@ class SpoolSettings(Settings):
     path: str = "/var/lib/ttgateway"
     """The directory of the spool's files, owned by one process at a time. What is in it survives a restart if the volume does. With ``jetstream`` it holds what is accepted while the broker is away."""
     max_bytes: Bytes = Field(default=1 << 30, ge=1 << 18)
-    """How much disk the spool may use (pages in use and write-ahead log). When it is full, collect answers 503 until there is room. With ``jetstream`` also the size of the broker's streams."""
+    """How much disk the spool may use (pages in use and write-ahead log). When it is full, collect answers 503 until there is room. With ``jetstream`` the size of each of the broker's record streams instead."""
     dead_max_age: Duration = 14 * 86400.0
     """How long dead letters are kept for replay, counted from the day they died; older ones are removed as ``expired``."""
+    local_max_bytes: Bytes = Field(default=1 << 30, ge=1 << 18)
+    """``jetstream`` only: how much of the pod's own disk below ``path`` may be used while the broker is away, and never more than ``max_bytes``; when it is full, collect answers 503. Keep the volume at twice that: Kubernetes evicts a pod whose emptyDir grows over its sizeLimit."""
     url: str = ""
     """``jetstream`` only: the NATS server, several separated by commas, as in ``nats://nats:4222`` or ``tls://…``."""
     stream: str = Field(default="ttgw", pattern=r"^[A-Za-z0-9-]{1,64}$")
@@ -36,6 +38,11 @@ class SpoolSettings(Settings):
     """``jetstream`` only: how long the broker recognises a record that is published a second time after a missing answer."""
     max_ack_pending: int = Field(default=64_000, ge=1)
     """``jetstream`` only: how many records of one lane may be in the deliverers' hands; at least 4 × ``delivery.max_batch`` × ``in_flight`` × deliverers."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """What may be used below ``path``."""
+        return self.max_bytes if self.kind == "sqlite" else min(self.local_max_bytes, self.max_bytes)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -104,6 +104,24 @@ async def test_collecting_goes_on_while_the_broker_is_away_and_all_of_it_arrives
     assert stats.totals["a", "accepted", ""] == stats.totals["a", "delivered", ""] == 42
 
 
+async def test_this_disk_has_a_bound_of_its_own(broker: Broker, tmp_path: Path) -> None:
+    """A broker's stream may be larger than any pod's volume."""
+    spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", local_max_bytes="1MiB"))
+    broker.kill()
+    puts = [asyncio.ensure_future(spool.put([new("x" * 50_000)])) for _ in range(5)]
+    kept = len(await asyncio.gather(*puts))
+    with pytest.raises(SpoolUnavailable) as refused:
+        await spool.put([new("x" * 1_000_000)])
+    assert refused.value.reason is Reason.SPOOL_FULL
+    stats = await spool.stats()
+    assert stats.max_bytes == 8 * MIB
+    assert sum(each.stat().st_size for each in (tmp_path / "a").rglob("*") if each.is_file()) < 2 * MIB
+    broker.start()
+    await in_use(spool)
+    assert len(await everything(spool, kept)) == kept
+    await spool.close()
+
+
 async def test_a_broker_that_says_nothing_costs_one_time_out(broker: Broker, tmp_path: Path) -> None:
     """Electing, or frozen: connected, but no answer. What it stored after all is not stored twice."""
     spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="1s"))

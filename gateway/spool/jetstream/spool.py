@@ -76,7 +76,8 @@ class JetStreamSpool:
     @classmethod
     async def open(cls, settings: SpoolSettings, *, metrics: Metrics | None = None, role: str = "all") -> "JetStreamSpool":
         """Connect, or go on without the broker until it is there. SpoolUnavailable if it is there and unfit, SpoolLocked and its like if ``path`` cannot be used."""
-        local = await SqliteSpool.open(settings.model_copy(update={"path": str(Path(settings.path) / "forward")}))
+        here = {"path": str(Path(settings.path) / "forward"), "max_bytes": settings.disk_bytes}
+        local = await SqliteSpool.open(settings.model_copy(update=here))
         spool: JetStreamSpool | None = None
 
         def changed() -> None:
