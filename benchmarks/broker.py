@@ -1,7 +1,8 @@
-"""What the spool on NATS JetStream costs: ``python -m benchmarks.broker [--seconds 6] [--repeats 3] [--always] [--cluster] [--drain 60000 [--latency 400 --in-flight 1]]`` (io).
+"""What the spool on NATS JetStream costs: ``python -m benchmarks.broker [--seconds 6] [--repeats 3] [--always] [--cluster] [--drain 60000 [--latency 400 --in-flight 1]] [--results FILE]`` (io).
 
 Closed loop, one event a request, as P1 does it: a gateway on SQLite, then an edge that publishes to a broker, alternately. Then a backlog at the broker, drained by one deliverer
-by four, and by four of which one is killed -9 halfway. The gateway is pinned to the first core; generator, broker and TikTok's stand-in share the last. Rates depend on both cores; CPU per event is what is left when they do not suffice.
+by four, and by four of which one is killed -9 halfway. The gateway is pinned to the first core; generator, broker and TikTok's stand-in share the last. Rates depend on both cores; CPU per event is what is left when they do not suffice: where a drain keeps all cores busy
+it is judged by what as many deliverers would do on cores of their own.
 """
 
 import argparse
@@ -13,22 +14,29 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
 import uvloop
 
-from benchmarks import machine
+from benchmarks import machine, promises
 from benchmarks.faults.life import Life
 from benchmarks.faults.servers import Cluster, Server
 from benchmarks.load.generator import Generator, Result
 from benchmarks.load.requests import collect_request
+from benchmarks.promises import Promise
 from benchmarks.stack import Part, sandbox_stats, stack
 
 _WARM_UP_S = 1.0
 _DRAIN_S = 120.0
 _ACK_WAIT_S = 5
+_RATIO = 0.6
+"""An edge that publishes, at the server's default sync, to a gateway on SQLite."""
+_SCALE = 2.5
+"""Four deliverers to one."""
+_BUSY = 0.8
+"""With this share of all cores in use, a rate is theirs and not the deliverers'."""
 
 
 @dataclass(slots=True)
@@ -52,11 +60,18 @@ class Edge:
         self.p99_ms.append(result.percentiles_ms()["p99"])
         self.not_ok += result.sent - result.ok
 
+    def ratio(self, baseline: "Edge") -> float:
+        """Its rate to the other's, run by run."""
+        return statistics.median(a / b for a, b in zip(self.rates, baseline.rates, strict=True))
+
+    def as_json(self, baseline: "Edge") -> dict[str, object]:
+        """For a file."""
+        return asdict(self) | {"ratio": self.ratio(baseline)}
+
     def line(self, baseline: "Edge") -> str:
         """For a person."""
-        ratio = statistics.median(a / b for a, b in zip(self.rates, baseline.rates, strict=True))
         return (
-            f"{self.name:<32} {statistics.median(self.rates):>7,.0f}/s  {ratio:>5.2f} x sqlite  gateway {statistics.median(self.cpu_us):>4.0f} us, "
+            f"{self.name:<32} {statistics.median(self.rates):>7,.0f}/s  {self.ratio(baseline):>5.2f} x sqlite  gateway {statistics.median(self.cpu_us):>4.0f} us, "
             f"broker {statistics.median(self.broker_us):>4.0f} us an event, p99 {statistics.median(self.p99_ms):>5.1f} ms, not 2xx {self.not_ok}, on its own disk {self.away}"
         )
 
@@ -153,6 +168,8 @@ class Drained:
     repeated: int
     shares: list[float]
     """CPU seconds of each deliverer."""
+    busy: float
+    """Share of all cores that deliverers, broker and TikTok's stand-in used."""
     after_kill_s: float = 0.0
     """From one deliverer's kill until TikTok's stand-in had everything; 0 = none was killed."""
 
@@ -192,6 +209,7 @@ async def drain(folder: Path, tiktok: Part, count: int, deliverers: int, deliver
         await asyncio.gather(*(life.start() for life in lives))
         begin, killed_at = time.monotonic(), 0.0
         base, broker = [machine.cpu_s(_pid(life)) for life in lives], machine.cpu_s(server.pid)
+        receiver = machine.cpu_s(tiktok.pid)
         while (stats := await asyncio.to_thread(sandbox_stats, tiktok.port))["unique"] - before["unique"] < sent:
             if kill and not killed_at and stats["unique"] - before["unique"] > sent / 2:
                 await lives[0].kill()
@@ -201,9 +219,11 @@ async def drain(folder: Path, tiktok: Part, count: int, deliverers: int, deliver
             await asyncio.sleep(0.05)
         seconds = time.monotonic() - begin
         shares = [machine.cpu_s(_pid(life)) - was for life, was in zip(lives, base, strict=True)]
+        at_broker = machine.cpu_s(server.pid) - broker
+        busy = (sum(shares) + at_broker + machine.cpu_s(tiktok.pid) - receiver) / seconds / len(machine.cores())
         return Drained(
-            deliverers, sent, seconds, sum(shares) / sent * 1e6, (machine.cpu_s(server.pid) - broker) / sent * 1e6,
-            stats["duplicates"] - before["duplicates"], shares, time.monotonic() - killed_at if killed_at else 0.0,
+            deliverers, sent, seconds, sum(shares) / sent * 1e6, at_broker / sent * 1e6,
+            stats["duplicates"] - before["duplicates"], shares, busy, time.monotonic() - killed_at if killed_at else 0.0,
         )  # fmt: skip
     finally:
         for life in (edge, *lives):
@@ -224,8 +244,26 @@ def _pid(life: Life) -> int:
     return life.process.pid
 
 
+def promised_of_edges(found: list[Edge]) -> list[Promise]:
+    """``found`` = SQLite, role edge, and whatever else was measured."""
+    sqlite, edge = found[:2]
+    return [
+        Promise("an edge's rate to SQLite's", edge.ratio(sqlite), _RATIO, floor=True),
+        Promise("answers that were not 2xx", sum(each.not_ok for each in found), 0),
+        Promise("runs of that edge on its own disk", edge.away, 0),
+    ]
+
+
+def promised_of_drains(one: Drained, four: Drained) -> list[Promise]:
+    """By rate, or by the CPU of an event where the cores were the limit."""
+    if four.busy < _BUSY:
+        return [Promise(f"{four.deliverers} deliverers' rate to one's", four.rate / one.rate, _SCALE, floor=True)]
+    scale = four.deliverers * one.cpu_us / four.cpu_us
+    return [Promise(f"{four.deliverers} deliverers to one by CPU an event, the cores being busy", scale, _SCALE, floor=True)]
+
+
 def main() -> None:
-    """Print the figures; exit 1 if an edge was refused something."""
+    """Print the figures and keep them; exit 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.broker", description="The cost of the spool on NATS JetStream.")
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--repeats", type=int, default=3)
@@ -234,25 +272,32 @@ def main() -> None:
     parser.add_argument("--drain", type=int, default=0, help="drain a backlog of so many events with one deliverer and with four")
     parser.add_argument("--in-flight", type=int, default=8, help="requests under way per deliverer")
     parser.add_argument("--latency", type=int, default=0, help="milliseconds that TikTok's stand-in takes, for --drain")
+    parser.add_argument("--results", type=Path, default=promises.RESULTS / "broker.json", help="where the figures are kept")
     args = parser.parse_args()
-    refused = 0
+    kept = True
     with tempfile.TemporaryDirectory(prefix="ttgateway-broker-") as folder, stack(Path(folder) / "stack") as parts:
         tiktok = parts.sandbox()
+        described = machine.describe(Path(folder))
         if args.repeats:
             found = uvloop.run(edges(Path(folder), tiktok, args.seconds, args.repeats, always=args.always, cluster=args.cluster))
-            refused = sum(edge.not_ok for edge in found)
             for edge in found:
                 print(edge.line(found[0]))
-        for deliverers, kill in ((1, False), (4, False), (4, True)) if args.drain else ():
-            _delay(tiktok.port, args.latency)
-            more = f"in_flight: {args.in_flight}"
-            print(
-                uvloop.run(
-                    drain(Path(folder) / f"drain-{deliverers}{kill}", tiktok, args.drain, deliverers, more, kill=kill)
-                ).line(),
-                flush=True,
-            )
-    sys.exit(1 if refused else 0)
+            promised = promised_of_edges(found)
+            kept = promises.judge(promised)
+            figures = {edge.name: edge.as_json(found[0]) for edge in found}
+            promises.keep(args.results, "edges", "benchmarks.broker", figures, promised, described)
+        if args.drain:
+            drains = []
+            for deliverers, kill in ((1, False), (4, False), (4, True)):
+                _delay(tiktok.port, args.latency)
+                at, more = Path(folder) / f"drain-{deliverers}{kill}", f"in_flight: {args.in_flight}"
+                drains.append(uvloop.run(drain(at, tiktok, args.drain, deliverers, more, kill=kill)))
+                print(drains[-1].line(), flush=True)
+            promised = promised_of_drains(*drains[:2])
+            kept = promises.judge(promised) and kept
+            figures = {name: asdict(each) for name, each in zip(("one", "four", "one of four killed"), drains, strict=True)}
+            promises.keep(args.results, "drain", "benchmarks.broker", figures, promised, described)
+    sys.exit(0 if kept else 1)
 
 
 if __name__ == "__main__":
