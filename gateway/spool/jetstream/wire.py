@@ -189,11 +189,11 @@ class Wire:
                     **{"reconnect_time_wait": _RECONNECT_S, **self._options},
                 )
         except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
-            with suppress(nats.errors.Error, OSError):
+            with suppress(nats.errors.Error, OSError, RuntimeError):
                 await nc.close()
             raise BrokerAway(f"cannot connect: {str(error) or 'no answer'}") from None
         except asyncio.CancelledError:
-            with suppress(nats.errors.Error, OSError):
+            with suppress(nats.errors.Error, OSError, RuntimeError):
                 await nc.close()
             raise
         self._inbox = nc.new_inbox()
@@ -322,7 +322,8 @@ class Wire:
         with suppress(nats.errors.Error, OSError, TimeoutError):
             if self._nc.is_connected:
                 await self._nc.flush(1)
-        with suppress(nats.errors.Error, OSError, TimeoutError):
+        # RuntimeError: the loop's word for a connection that was lost with something to send.
+        with suppress(nats.errors.Error, OSError, TimeoutError, RuntimeError):
             await self._nc.close()
         self._lose()
 
