@@ -58,7 +58,7 @@ class Life:
         """Its log, over all lives."""
         return self.state / "gateway.log"
 
-    async def start(self, patience_s: float = 30.0) -> float:
+    async def start(self, patience_s: float = 90.0) -> float:
         """Start it; the seconds until it was ready. RuntimeError with the log's end if it does not become so."""
         upstream = f', upstream: "http://127.0.0.1:{self.upstream}"' if self.upstream else ""
         config = self.state / "gateway.yaml"

@@ -8,11 +8,13 @@ import shutil
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nats
+import nats.errors
 import orjson
+from nats.aio.client import Client
 
 from benchmarks.stack import free_port
 
@@ -110,19 +112,18 @@ class Cluster:
 
     async def ask(self, call: str) -> dict[str, object]:
         """The answer to one call of the broker's own interface; ``error`` in it, or an empty answer, while nobody leads."""
+        client = Client()
         try:
-            client = await nats.connect(
+            await client.connect(
                 [server.url for server in self.servers], allow_reconnect=False, connect_timeout=1, error_cb=_quiet
             )
-        except (OSError, TimeoutError, nats.errors.Error):
-            return {}
-        try:
             answer: dict[str, object] = orjson.loads((await client.request(f"$JS.API.{call}", b"", timeout=2)).data)
             return answer
         except (OSError, TimeoutError, nats.errors.Error):
             return {}
         finally:
-            await client.close()
+            with suppress(OSError, RuntimeError, TimeoutError, nats.errors.Error):
+                await client.close()  # also what was connected and never greeted
 
     async def settled(self, stream: str = "", patience_s: float = 40.0) -> None:
         """There is a leader, and of ``stream`` every replica is up to date."""

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from ports import free_port
 
 from gateway.spool.settings import SpoolSettings
@@ -57,6 +58,14 @@ class Broker:
 
     def settings(self, path: Path, stream: str, **more: object) -> SpoolSettings:
         # Patient: what times out on a busy machine is kept on this disk and arrives a moment later, and timing must not decide a test.
-        return SpoolSettings.model_validate(
-            {"kind": "jetstream", "url": self.url, "path": str(path), "stream": stream, "max_bytes": 8 << 20, **more}
-        )
+        # A broker that was killed answers at once: the connection is lost.
+        base = {"kind": "jetstream", "url": self.url, "path": str(path), "stream": stream, "max_bytes": 8 << 20}
+        return SpoolSettings.model_validate({**base, "publish_timeout": "20s", **more})
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no broker that is away: a start, a lease and a look at the figures wait until it has answered."""
+    monkeypatch.setattr("gateway.spool.jetstream.spool._OPEN_S", 30.0)
+    monkeypatch.setattr("gateway.spool.jetstream.spool._LOOK_S", 30.0)
+    monkeypatch.setattr("gateway.spool.jetstream.fetching._ANSWER_S", 30.0)
+    monkeypatch.setattr("gateway.spool.jetstream.gate._HOLD_UP_S", 5.0)

@@ -12,6 +12,8 @@ from brokering import Broker
 from ports import free_port
 from whole import CONFIG, PATIENCE_S, PIXEL, USER_AGENT, Whole, purchase
 
+START_S = 120.0
+"""For one of several processes on a busy machine."""
 ENGINE = 'spool: {{kind: jetstream, url: "URL", stream: roles, '
 
 
@@ -39,10 +41,14 @@ class Pod:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gateway", "run", "-c", str(self.config), "--role", self.role, stderr=log
             )
-        async with asyncio.timeout(PATIENCE_S):
-            while not await self.ready():
-                assert self.process.returncode is None
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self.ready():
+                    assert self.process.returncode is None
+                    await asyncio.sleep(0.05)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,9 +58,10 @@ class Pod:
         await self.process.wait()
 
     async def ready(self) -> bool:
+        """With its spool: it serves the site without, and on a busy machine that moment is seen."""
         try:
             async with self.session.get(f"http://127.0.0.1:{self.ops}/readyz") as answer:
-                return answer.status == 200
+                return answer.status == 200 and "ttgateway_spool_available 1.0" in await self.metrics()
         except aiohttp.ClientError:
             return False
 

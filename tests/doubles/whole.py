@@ -16,7 +16,7 @@ from ports import free_port
 
 from gateway.sandbox import tiktok
 
-PATIENCE_S = 15.0
+PATIENCE_S = 40.0  # a busy machine took 20 for a start
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36"
 PIXEL = "C4ABCDEF1234567890AB"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nats
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 from ports import free_port
 
 from gateway.errors import SpoolLocked, SpoolUnavailable
@@ -26,7 +26,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    be_patient(monkeypatch)
     broker = Broker(tmp_path / "broker")
     broker.start()
     yield broker
@@ -44,7 +45,7 @@ def new(payload: str, lane: str = "a", owner: str = "") -> NewRecord:
     return NewRecord(lane, owner, time.time(), payload.encode())
 
 
-async def everything(spool: Spool, n: int, lane: str = "a", within_s: float = 30) -> list[Record]:
+async def everything(spool: Spool, n: int, lane: str = "a", within_s: float = 40) -> list[Record]:
     found: list[Record] = []
     async with asyncio.timeout(within_s):
         while len(found) < n:
@@ -53,7 +54,7 @@ async def everything(spool: Spool, n: int, lane: str = "a", within_s: float = 30
 
 
 async def in_use(spool: JetStreamSpool) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         while spool._intake.away:  # noqa: ASYNC110 - the breaker announces itself to nobody
             await asyncio.sleep(0.02)
 
@@ -193,7 +194,7 @@ async def test_a_purge_reaches_this_disk_at_once_and_the_broker_when_it_is_back(
     with pytest.raises(SpoolUnavailable):  # the caller is not told that all is gone
         await spool.purge("o", Reason.WITHDRAWN)
     broker.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         while (await spool.stats()).totals.get(("a", "purged", "withdrawn")) != 2:  # noqa: ASYNC110 - figures
             await asyncio.sleep(0.02)
     assert [record.payload for record in await everything(spool, 1)] == [b"yours"]
@@ -214,7 +215,7 @@ async def test_a_start_beside_a_broker_that_says_nothing_collects_at_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(Wire, "api", silent)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(40):
             spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
             await spool.put([new("1")])
     assert asked.is_set()
@@ -229,8 +230,8 @@ async def test_a_start_beside_a_broker_that_says_nothing_collects_at_once(
 
 
 async def test_two_pods_share_a_lane_and_a_dead_one_hands_its_work_over(broker: Broker, tmp_path: Path) -> None:
-    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", ack_wait="1s"))
-    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw", ack_wait="1s"))
+    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", ack_wait="4s"))
+    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw", ack_wait="4s"))
     await one.put([new(str(n)) for n in range(100)])
     first = await one.lease("a", 60, MIB, 1)
     second = await two.lease("a", 60, MIB, 1)
@@ -254,11 +255,11 @@ async def _cut(spool: JetStreamSpool) -> None:
 
 
 async def test_a_live_deliverer_keeps_what_it_has_beyond_the_ack_wait(broker: Broker, tmp_path: Path) -> None:
-    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", ack_wait="1s"))
-    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw", ack_wait="1s"))
+    one = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", ack_wait="4s"))
+    two = await JetStreamSpool.open(broker.settings(tmp_path / "b", "ttgw", ack_wait="4s"))
     await one.put([new("1")])
     (record,) = await one.lease("a", 10, MIB, 1)
-    assert await two.lease("a", 10, MIB, 2.5) == []
+    assert await two.lease("a", 10, MIB, 6) == []
     await one.settle(done([record]))
     await one.close()
     await two.close()
@@ -280,7 +281,7 @@ async def test_a_withdrawal_reaches_what_another_pod_has_in_hand(broker: Broker,
     await one.put([new("mine", owner="o"), new("yours", owner="p")])
     records = await everything(one, 2)
     assert await two.purge("o", Reason.WITHDRAWN) == (1, 0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not any(held.doomed for held in one._holdings.by_place.values()):  # noqa: ASYNC110 - told over the broker
             await asyncio.sleep(0.01)
     await one.settle(Settlement(retry=[Retry(record.id, 0, Reason.TIMEOUT) for record in records]))
@@ -392,7 +393,7 @@ async def test_a_look_at_the_figures_does_not_hold_up_collecting(
     looking = asyncio.ensure_future(spool.stats())
     while spool._gate._limit is None:  # noqa: ASYNC110 - it has begun
         await asyncio.sleep(0)
-    async with asyncio.timeout(30), spool._gate.shared():
+    async with asyncio.timeout(40), spool._gate.shared():
         pass
     assert (await looking).totals == before.totals
     broker.process.send_signal(18)

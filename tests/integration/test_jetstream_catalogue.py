@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import nats
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 from pods import Pod
 from ports import free_port
 from whole import PATIENCE_S, PIXEL, USER_AGENT, Whole, purchase, whole
@@ -25,9 +25,12 @@ from gateway.together import BucketAway
 
 TOKEN = "tiktok-token-of-the-catalogue"
 
+pytestmark = pytest.mark.timeout(400)  # of several processes, each of which may take its time to start
+
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    be_patient(monkeypatch)
     broker = Broker(tmp_path / "broker")
     broker.start()
     yield broker

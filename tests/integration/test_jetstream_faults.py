@@ -23,7 +23,7 @@ async def test_a_lost_leader_is_not_noticed(tmp_path: Path) -> None:
     assert found.phases[1].seen.results == {"200": found.phases[1].seen.sent}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     """Edges, deliverers and the broker, killed in random order."""
     found, lost, _ = await broker.run(tmp_path, rounds=4, rate=200, seed=5)

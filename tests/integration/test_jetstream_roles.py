@@ -14,6 +14,8 @@ from pods import Pod
 from ports import free_port
 from whole import PATIENCE_S, Whole, whole
 
+pytestmark = pytest.mark.timeout(400)  # of several processes, each of which may take its time to start
+
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nkeys
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 from ports import free_port
 
 from gateway.errors import SpoolUnavailable
@@ -24,7 +24,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[str], Broker]]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Broker]]:
+    be_patient(monkeypatch)
     started: list[Broker] = []
 
     def start(more: str) -> Broker:

@@ -13,6 +13,8 @@ from whole import Whole, whole
 
 ADMIN_TOKEN = "admin-token-of-length"
 
+pytestmark = pytest.mark.timeout(400)  # of several processes, each of which may take its time to start
+
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Outcome, Reason
@@ -21,7 +21,8 @@ NEEDLE = "f" * 64
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    be_patient(monkeypatch)
     broker = Broker(tmp_path / "broker")
     broker.start()
     yield broker
@@ -34,7 +35,7 @@ async def pods(broker: Broker, tmp_path: Path) -> AsyncIterator[Any]:
 
     async def make(name: str) -> JetStreamSpool:
         opened.append(await JetStreamSpool.open(broker.settings(tmp_path / name, "ttgw")))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(40):
             while opened[-1]._intake.away:  # noqa: ASYNC110 - on a busy machine the first answer may come too late for its time-out
                 await asyncio.sleep(0.01)
         return opened[-1]
@@ -49,7 +50,7 @@ def new(payload: str, owner: str = "", accepted_at: float = 0.0) -> NewRecord:
 
 
 async def remove(spool: JetStreamSpool, how: str) -> int:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         while True:
             with suppress(SpoolUnavailable):  # a busy machine again; who asks asks again
                 if how == "withdrawn":
@@ -60,7 +61,7 @@ async def remove(spool: JetStreamSpool, how: str) -> int:
 async def all_of(spool: JetStreamSpool, n: int) -> list[str]:
     """What can be delivered, and nothing more."""
     found: list[Record] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         while len(found) < n:
             found += await spool.lease("a", 1000, MIB, 1)
     found += await spool.lease("a", 1000, MIB, 0.2)
@@ -70,7 +71,7 @@ async def all_of(spool: JetStreamSpool, n: int) -> list[str]:
 
 async def purged(spool: JetStreamSpool, how: str, n: int) -> None:
     """Accepted = all others + queued, and so many are purged."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (totals := (await spool.stats()).totals).get(("a", "purged", how)) != n:  # noqa: ASYNC110 - figures
             await asyncio.sleep(0.05)
     assert totals["a", "accepted", ""] == sum(count for (_, outcome, _), count in totals.items() if outcome != "accepted")
@@ -112,7 +113,7 @@ async def test_what_lies_on_the_disk_of_a_pod_that_hears_it(pods: Any, how: str)
     one._intake._try_forward = _never
     await kept_here(one, new(MINE, "o"), new("yours", "p"))
     await remove(other, how)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (await one._local.stats()).totals.get(("a", "purged", how)) != 1:  # noqa: ASYNC110 - said over the broker
             await asyncio.sleep(0.01)
     one._intake._try_forward = forward
@@ -137,7 +138,7 @@ async def test_what_is_forwarded_while_it_is_withdrawn(pods: Any, how: str) -> N
 
     one._intake._permitted = withdrawn_meanwhile
     await kept_here(one, new(MINE, "o"), new("yours", "p"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while one._intake.away:  # noqa: ASYNC110 - the breaker announces itself to nobody
             await asyncio.sleep(0.01)
     await purged_at_last(other, how)
@@ -146,7 +147,7 @@ async def test_what_is_forwarded_while_it_is_withdrawn(pods: Any, how: str) -> N
 
 
 async def purged_at_last(spool: JetStreamSpool, how: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (await spool.stats()).totals.get(("a", "purged", how)) != 1:  # noqa: ASYNC110 - figures
             await asyncio.sleep(0.05)
 
@@ -177,11 +178,11 @@ async def test_what_another_pod_has_in_hand_is_erased(pods: Any) -> None:
     one, other = await pods("one"), await pods("other")
     await one.put([new(MINE), new(f"{MINE} delivered"), new("yours")])
     records: list[Record] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while len(records) < 3:
             records += await one.lease("a", 10, MIB, 1.0)
     assert await remove(other, "erased") == 2
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while sum(held.doomed is not None for held in one._holdings.by_place.values()) < 2:  # noqa: ASYNC110 - said over the broker
             await asyncio.sleep(0.01)
     delivered = [record.id for record in records if record.payload.endswith(b"delivered")]

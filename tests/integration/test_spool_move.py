@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 from click.testing import CliRunner, Result
 from ports import free_port
 
@@ -27,7 +27,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    be_patient(monkeypatch)
     broker = Broker(tmp_path / "broker")
     broker.start()
     yield broker

@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 import pytest
-from brokering import Broker
+from brokering import Broker, be_patient
 
 from gateway.spool.base import NewRecord, Spool
 from gateway.spool.jetstream.spool import JetStreamSpool
@@ -27,7 +27,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture
 def on_broker(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpoolSettings:
-    monkeypatch.setattr("gateway.spool.jetstream.spool._OPEN_S", 30.0)  # a busy machine must not make it an outage
+    be_patient(monkeypatch)
     return broker.settings(tmp_path / "spool", f"t{next(_numbers)}")
 
 
