@@ -90,9 +90,12 @@ class Whole:
         """Await ``condition()`` again and again until it is true: what is outside this process cannot be awaited otherwise."""
         deadline = time.monotonic() + patience_s
         while not (result := await condition()):
-            assert time.monotonic() < deadline, f"{condition} did not come true\n{self.log_file.read_text()[-4000:]}"
+            assert time.monotonic() < deadline, f"{condition} did not come true\n{self._said()}"
             await asyncio.sleep(0.02)
         return result
+
+    def _said(self) -> str:
+        return self.log_file.read_text()[-4000:] if self.log_file.exists() else "no gateway was started"
 
     def send(self, name: signal.Signals) -> None:
         """Send the gateway a signal."""

@@ -202,7 +202,7 @@ async def test_the_broker_away_and_back(tmp_path: Path, caplog: pytest.LogCaptur
         broker.start()
         await pod.until(lambda: _said(caplog, "deliverers agree again"), 30)
         await pod.put_ids("order-2")
-        await pod.until(lambda: _received(pod, ["order-1", "order-2"]), 2 * PATIENCE_S)
+        await pod.until(lambda: _received(pod, ["order-1", "order-2"]), PATIENCE_S)
         await pod.worker.stop(1.0)
         await spool.close()
     await sandbox.cleanup()
