@@ -31,7 +31,17 @@ _COME_BACK = frozenset({Reason.RATE_LIMITED, Reason.SPOOL_FULL, Reason.SPOOL_UNA
 class Taken:
     """What became of one request's events at the edge."""
 
-    __slots__ = ("accepted", "accepted_events", "filtered_events", "incomplete", "keys", "reason", "records", "rejected", "under_way")
+    __slots__ = (
+        "accepted",
+        "accepted_events",
+        "filtered_events",
+        "incomplete",
+        "keys",
+        "reason",
+        "records",
+        "rejected",
+        "under_way",
+    )
 
     def __init__(
         self,
@@ -239,7 +249,7 @@ class Intake:
             reason = Reason.INTEGRATION_BROKEN
             self._metrics.outcome(Outcome.FILTERED, reason, pipeline=pipeline.id, integration=integration, n=len(missed))
             for event in missed:
-                if feed is not None and feed.wants():
+                if feed is not None and feed.wants(pipeline.id, integration):
                     feed.filtered(pipeline.id, integration, event.name, reason)
         return len(missed)
 
