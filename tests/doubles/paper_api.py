@@ -173,7 +173,8 @@ class Paper:
         return {**self.known(), "row": {**self.row(5), "name": self.text("Order Completed")}, "findings": [finding]}
 
     async def letter(self, _: web.Request) -> Any:
-        return {**self.known(), "row": self.dead_row(5), "findings": [self.text("properties.currency: expected ISO 4217")]}
+        return {**self.known(), "row": self.dead_row(5), "findings": [self.text("properties.currency: expected ISO 4217")],
+                "tries": [{"at": time.time() - 60, "reason": "tiktok_rejected", "code": "40002", "words": "TikTok refused the event.", "known": True}]}  # fmt: skip
 
     def known(self) -> dict[str, Any]:
         """What is known of an event that TikTok refused."""
@@ -230,7 +231,7 @@ class Paper:
             "default_action": "drop",
             "sources": [{"path": "properties.total", "example": self.text("99.95"), "seen": 44}],
             "etag": '"1"',
-            "fields": [field._asdict() for field in described("retail")],
+            "fields": [{**field._asdict(), "sources": list(field.sources)} for field in described("retail")],
             "namesakes": [f"properties.{name}" for name in namesakes("retail")],
         }
 

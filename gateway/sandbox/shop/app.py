@@ -121,7 +121,9 @@ class Shop:
         lines, total = self._lines(request)
         if not lines:
             raise web.HTTPSeeOther("/cart")
-        number = f"TT-{secrets.randbelow(900_000) + 100_000}"
+        number = ""
+        while not number or number in self._orders:
+            number = f"TT-{secrets.randbelow(900_000) + 100_000}"
         person = {
             field: str(form.get(field, "")).strip()[:120]
             for field in ("email", "phone", "first_name", "last_name", "city", "zip_code")

@@ -21,7 +21,7 @@ async def test_silence_is_told_of_a_process_that_has_listened_for_long_enough(
     clock = Mock(return_value=1000.0)
     monkeypatch.setattr(watch.time, "monotonic", clock)
     metrics, live = Metrics(), Live()
-    found = Watch(metrics, Gauges(metrics, live, Mock(spec=Listener)), live, list, tmp_path)
+    found = Watch(metrics, Gauges(metrics, live, Mock(spec=Listener), shared=False), live, list, tmp_path)
 
     async def named() -> list[str]:
         return [alert["id"] for alert in await found.alerts() if alert["id"] == "no_traffic"]

@@ -147,14 +147,14 @@ def test_settings_reach_the_program():
         "v": 1, "wire": "signal", "type": "track", "name": "purchase", "event_id": "e", "time": 1_750_000_000, "received": 0.0, "pipeline": "shop", "user": {"email": "x", "ttp": "y"},
         "page": {}, "properties": {}, "consent": {},
     }  # fmt: skip
-    item = found.apply(event)[0]
+    item = found.apply(event).item
     assert (item["event"], item["user"], item["properties"], item["limited_data_use"]) == (
         "Subscribe",
         {"ttp": "y"},
         {"currency": "EUR"},
         True,
     )
-    assert found.apply(event | {"name": "Wheel Spun"})[0]["properties"] == {"currency": "EUR", "value": 1}
+    assert found.apply(event | {"name": "Wheel Spun"}).item["properties"] == {"currency": "EUR", "value": 1}
 
 
 def test_a_pipelines_integrations():
