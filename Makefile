@@ -44,8 +44,8 @@ $(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml | $(PY)
 run: $(VENV)/.run-stamp  ## the gateway in front of a demo shop (or your app), TikTok sandbox behind it
 	@exec $(PY) -m gateway demo
 
-# Files side by side; ARGS="-n 0" runs one test after the other.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# Files side by side, three also on two cores: most tests wait for processes. ARGS="-n 0" runs one test after the other.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 test: $(VENV)/.dev-stamp  ## the whole test suite
 	@$(PY) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 

@@ -1,6 +1,7 @@
 """A real NATS server with JetStream, to be killed and started again."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +47,18 @@ class Broker:
                 assert self.process.poll() is None, "nats-server has ended"
                 time.sleep(0.02)
 
+    def freeze(self) -> None:
+        """Say nothing from now on: it may go on for a moment after the signal was sent."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        state = Path(f"/proc/{self.process.pid}/stat")
+        while state.read_text().rpartition(") ")[2][0] != "T":
+            time.sleep(0.001)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
@@ -54,6 +67,7 @@ class Broker:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
+            self.thaw()
             self.process.wait(20)
 
     def settings(self, path: Path, stream: str, **more: object) -> SpoolSettings:

@@ -126,8 +126,7 @@ async def test_this_disk_has_a_bound_of_its_own(broker: Broker, tmp_path: Path) 
 async def test_a_broker_that_says_nothing_costs_one_time_out(broker: Broker, tmp_path: Path) -> None:
     """Electing, or frozen: connected, but no answer. What it stored after all is not stored twice."""
     spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="1s"))
-    assert broker.process is not None
-    broker.process.send_signal(19)  # SIGSTOP
+    broker.freeze()
     await spool.put([new("1")])
     assert spool._intake.away
     begun = time.perf_counter()
@@ -135,7 +134,7 @@ async def test_a_broker_that_says_nothing_costs_one_time_out(broker: Broker, tmp
         await spool.put([new(str(n))])
     # The breaker is open: nobody but the first one waits for the broker. Ten time-outs would be ten seconds.
     assert time.perf_counter() - begun < 8
-    broker.process.send_signal(18)  # SIGCONT
+    broker.thaw()
     await in_use(spool)
     records = await everything(spool, 11)
     await spool.settle(done(records))
@@ -345,10 +344,9 @@ async def test_what_a_pod_kept_while_the_broker_was_away_from_it_is_known_there(
 async def test_what_was_published_without_an_answer_is_its_own_and_counted_once(broker: Broker, tmp_path: Path) -> None:
     spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw", publish_timeout="150ms"))
     await spool.put([called("0", "Purchase order-0")])
-    assert broker.process is not None
-    broker.process.send_signal(19)  # SIGSTOP: it will read the publication later
+    broker.freeze()  # it will read the publication later
     await spool.put([called("1", "Purchase order-1")])
-    broker.process.send_signal(18)
+    broker.thaw()
     await in_use(spool)
     await spool.settle(done(await everything(spool, 2)))
     stats = await spool.stats()
@@ -388,15 +386,14 @@ async def test_a_look_at_the_figures_does_not_hold_up_collecting(
     spool = await JetStreamSpool.open(broker.settings(tmp_path / "a", "ttgw"))
     await spool.put([new("1")])
     before = await spool.stats()
-    assert broker.process is not None
-    broker.process.send_signal(19)
+    broker.freeze()
     looking = asyncio.ensure_future(spool.stats())
     while spool._gate._limit is None:  # noqa: ASYNC110 - it has begun
         await asyncio.sleep(0)
     async with asyncio.timeout(40), spool._gate.shared():
         pass
     assert (await looking).totals == before.totals
-    broker.process.send_signal(18)
+    broker.thaw()
     await spool.close()
 
 
