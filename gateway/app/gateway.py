@@ -339,6 +339,8 @@ class Gateway:
             self._management = Management(admin, desk)
             self._management.watch(self._watch)
             await self._management.start()
+            # Its pages and templates came after the first time that everything was frozen, and would be looked at again and again while events come.
+            gc.freeze()
 
     async def _apply(self) -> int:
         await self.reload()

@@ -141,13 +141,16 @@ def positions(mask: int) -> list[int]:
 
 def parse(lane: str, id_: int, head: object, data: bytes | memoryview, due: float = 0.0) -> Segment:
     """A stored row → its segment. MalformedError if head and data do not belong together."""
+    attempts: Sequence[int] | None = None
+    tries: Sequence[Tries] | None = None
     match head:
         case [list(owners), list(accepted), list(lengths)]:
-            attempts = tries = None
-        case [list(owners), list(accepted), list(lengths), list(attempts), *rest]:
+            pass
+        case [list(owners), list(accepted), list(lengths), list(counts), *rest]:
             tries = _tries(rest, len(lengths))
-            if len(attempts) != len(lengths) or not all(isinstance(n, int) for n in attempts):
+            if len(counts) != len(lengths) or not _all(counts, int):
                 raise MalformedError("attempts")
+            attempts = counts
         case _:
             raise MalformedError("head")
     count = len(lengths)
@@ -162,9 +165,13 @@ def parse(lane: str, id_: int, head: object, data: bytes | memoryview, due: floa
         start += length
     if start != len(data):
         raise MalformedError("size")
-    if not all(isinstance(owner, str) for owner in owners) or not all(isinstance(at, int | float) for at in accepted):
+    if not _all(owners, str) or not _all(accepted, (int, float)):
         raise MalformedError("types")
     return Segment(lane, owners, accepted, payloads, attempts, due=due, id_=id_, tries=tries)
+
+
+def _all(values: Sequence[object], kind: type | tuple[type, ...]) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _tries(rest: list[object], count: int) -> list[Tries] | None:

@@ -63,7 +63,7 @@ class OutcomeCounter(Protocol):
     """What the spool counts by itself: the fates nobody asked for."""
 
     def outcome(
-        self, outcome: Outcome, reason: Reason = ..., *, pipeline: str = ..., integration: str = ..., n: int = ...
+        self, outcome: Outcome, reason: Reason = Reason.NONE, *, pipeline: str = "", integration: str = "", n: int = 1
     ) -> None: ...
 
 

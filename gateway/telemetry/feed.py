@@ -96,7 +96,8 @@ class Feed:
         self._by_uid: dict[str, Row] = {}
         self._kinds: dict[tuple[str, str], deque[Row]] = {}
         """(pipeline, integration) → its rows, oldest first."""
-        self._second = 0
+        self._since = -1.0
+        """When the second began whose rows are counted."""
         self._left = self._spare = 0
         self._taken: dict[tuple[str, str], int] = {}
         """(pipeline, integration) → rows of this second."""
@@ -108,9 +109,9 @@ class Feed:
     def wants(self, pipeline: str, integration: str) -> bool:
         """Whether the next event would be kept; counts it."""
         self.seen += 1
-        second = int(self._now())
-        if second != self._second:
-            self._second, self._left, self._spare = second, self.rate, _SPARE * self.rate
+        now = self._now()
+        if not 0.0 <= now - self._since < 1.0:  # a clock that is set back begins one too
+            self._since, self._left, self._spare = now, self.rate, _SPARE * self.rate
             self._taken.clear()
         kind = pipeline, integration
         taken = self._taken.get(kind, 0)

@@ -110,8 +110,11 @@ async def test_damage_met_while_running_is_salvaged_and_counted(
     spool = await SqliteSpool.open(settings, metrics=counted)
     assert spool.salvaged is None
     records = await lease_patiently(spool)
+    async with asyncio.timeout(20):
+        while spool.salvaged is None:  # read between the new file's coming and the word of it, a lane looks empty for a moment
+            await asyncio.sleep(0.02)
+            records = await lease_patiently(spool)
     report: Any = spool.salvaged
-    assert report is not None
     assert report.lost > 0
     assert len(records) + report.lost == 294
     assert counted.outcomes == {(Outcome.QUARANTINED, Reason.CORRUPT_SPOOL, ""): report.lost}
