@@ -5,24 +5,24 @@ Law: a field of the wrong type is as good as absent; only a name or a time that 
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import BadInput
 from gateway.outcome import Reason
 
-MAX_NAME = 100
-MAX_ID = 256
-MAX_TEXT = 8192
-MAX_EVENTS = 500
-MAX_USER_AGENT = 1024
-_LATEST_S = 4_102_444_800.0  # 2100-01-01: what is later is no time of an event
-_MILLISECONDS_FROM = 100_000_000_000.0  # 1973 in milliseconds, the year 5138 in seconds
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NUMBER = re.compile(r"\d{1,7}(?:\.\d{1,9})?|\d{9,16}(?:\.\d{1,9})?", re.ASCII)
-_NUMBERS = frozenset({int, float})
-_MAX_CATEGORIES = 32
-_MAX_CATEGORY = 64
-_ALWAYS_READ = frozenset({"marketing", "advertising"})
+MAX_NAME: Final = 100
+MAX_ID: Final = 256
+MAX_TEXT: Final = 8192
+MAX_EVENTS: Final = 500
+MAX_USER_AGENT: Final = 1024
+_LATEST_S: Final = 4_102_444_800.0  # 2100-01-01: what is later is no time of an event
+_MILLISECONDS_FROM: Final = 100_000_000_000.0  # 1973 in milliseconds, the year 5138 in seconds
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER: Final = re.compile(r"\d{1,7}(?:\.\d{1,9})?|\d{9,16}(?:\.\d{1,9})?", re.ASCII)
+_NUMBERS: Final = frozenset({int, float})
+_MAX_CATEGORIES: Final = 32
+_MAX_CATEGORY: Final = 64
+_ALWAYS_READ: Final = frozenset({"marketing", "advertising"})
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "email": ("email", "Email", "e_mail", "e-mail", "emailAddress", "email_address", "sha256_email", "hashed_email", "hashedEmail", "email_sha256", "em"),
@@ -41,19 +41,19 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "country": ("country", "country_code", "countryCode"),
 }
 
-PERSON_KEYS = {spelling: field for field, spellings in _SPELLINGS.items() for spelling in spellings}
+PERSON_KEYS: Final = {spelling: field for field, spellings in _SPELLINGS.items() for spelling in spellings}
 """Any spelling → TikTok's user field, wherever it occurs (properties included)."""
-TRAIT_KEYS = PERSON_KEYS | {spelling: field for field, spellings in _PLACES.items() for spelling in spellings}
+TRAIT_KEYS: Final = PERSON_KEYS | {spelling: field for field, spellings in _PLACES.items() for spelling in spellings}
 """The same with places, which in properties mean the trip or the vehicle and not the person."""
 
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
     """A string as it is, a finite number or bool-free integer as digits, anything else (or too long) as ``''``."""
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return value if len(value) <= limit else ""
     if value is None:
         return ""
+    kind = type(value)
     if kind is int:
         return str(value)
     if kind is float and value == value and abs(value) < 1e300:  # noqa: PLR0124 - NaN is the only value that is not itself
@@ -65,7 +65,7 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
 def identifier(value: Any) -> str:
     """An id: trimmed text of at most 256 characters without control characters, else ``''``."""
     # Nearly every id is printable, and that test costs a tenth of a search; joiners and no-break spaces are not, and are allowed.
-    if type(value) is str and len(value) <= MAX_ID and value.isprintable():
+    if type(value) is str and len(value) <= MAX_ID and (value.isalnum() or value.isprintable()):
         return value.strip()
     if value is None:
         return ""
@@ -80,7 +80,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def name(value: Any) -> str:
     """An event name. Raises BadInput ``missing_name`` or ``invalid_name``."""
-    if value is None or value == "":
+    if value is None:
         raise BadInput(Reason.MISSING_NAME, "the event has no name")
     if type(value) is not str:
         raise BadInput(Reason.INVALID_NAME, "the event's name must be a string")
@@ -111,6 +111,8 @@ def optional_time(value: Any) -> float | None:
 
 def _seconds(value: Any) -> float | None:
     if type(value) is str:
+        if len(value) == _FULL_LENGTH and (exact := _full(value)) > 0.0:
+            return exact
         # Digits first: 1712121212000 is also a valid ISO 8601 time, of the year 1712. Eight digits are a date.
         if value[4:5] == "-" or not _NUMBER.fullmatch(value := value.strip()):
             try:
@@ -127,12 +129,56 @@ def _seconds(value: Any) -> float | None:
     return seconds if 0 < seconds < _LATEST_S else None
 
 
-_GRANTS: dict[Any, bool] = {
+_FULL_LENGTH: Final = len("2026-11-23T12:00:00.123Z")
+_NO_DIGITS: Final = -10_000
+
+
+def _full(value: str) -> float:
+    """Unix seconds of a time in the one form that browsers write (``toISOString``), from 1970 to 2099; -1.0 for anything else and for 29 February.
+
+    The very float that the general way gives, at a fifth of its cost: both divide the same whole number.
+    """
+    if not (
+        ord(value[23]) == ord("Z")
+        and ord(value[19]) == ord(".")
+        and ord(value[16]) == ord(":")
+        and ord(value[13]) == ord(":")
+        and ord(value[10]) == ord("T")
+        and ord(value[7]) == ord("-")
+        and ord(value[4]) == ord("-")
+    ):
+        return -1.0
+    year = 100 * _two(ord(value[0]), ord(value[1])) + _two(ord(value[2]), ord(value[3]))
+    month, day = _two(ord(value[5]), ord(value[6])), _two(ord(value[8]), ord(value[9]))
+    hour, minute = _two(ord(value[11]), ord(value[12])), _two(ord(value[14]), ord(value[15]))
+    second, hundredths = _two(ord(value[17]), ord(value[18])), _two(ord(value[20]), ord(value[21]))
+    thousandths = 10 * hundredths + _two(ord("0"), ord(value[22]))
+    if not (1970 <= year <= 2099 and 1 <= month <= 12 and 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59):
+        return -1.0
+    # Long and short months take turns, from July to August apart.
+    longest = 28 if month == 2 else 30 + (month + month // 8) % 2
+    if not (1 <= day <= longest and thousandths >= 0):
+        return -1.0
+    # Every fourth of these years is a leap year, 2000 included; (367 * month - 362) // 12 days lie before a month if February has 30.
+    days = 365 * (year - 1970) + (year - 1969) // 4 + (367 * month - 362) // 12 + day - 1
+    if month > 2:
+        days -= 1 if year % 4 == 0 else 2
+    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
+    return (seconds * 1000.0 + thousandths) / 1000.0
+
+
+def _two(tens: int, ones: int) -> int:
+    """The number that two characters write, :data:`_NO_DIGITS` if one is no digit of ASCII."""
+    tens, ones = tens - ord("0"), ones - ord("0")
+    return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else _NO_DIGITS
+
+
+_GRANTS: Final[dict[Any, bool]] = {
     True: True, False: False, "granted": True, "denied": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False,
     "allow": True, "deny": False, "on": True, "off": False,
 }  # fmt: skip
 """Spellings of a decision; 1 and 0 equal True and False."""
-_DECISIONS = frozenset({bool, int, float, str})
+_DECISIONS: Final = frozenset({bool, int, float, str})
 
 
 def consent(value: Any) -> dict[str, bool] | None:
@@ -143,17 +189,21 @@ def consent(value: Any) -> dict[str, bool] | None:
     if type(value) is not dict:
         return None
     nested = value.get("categoryPreferences")
-    source = nested if type(nested) is dict else value
+    source: dict[str, Any] = nested if type(nested) is dict else value
     found: dict[str, bool] = {}
     for category, given in source.items():
-        granted = given.strip().lower() if type(given) is str else given
-        if (granted is True or granted is False or (type(granted) in _DECISIONS and granted in _GRANTS)) and len(
-            category
-        ) <= _MAX_CATEGORY:
+        if given is True or given is False:
+            granted = given is True
+        else:
+            said = given.strip().lower() if type(given) is str else given
+            if type(said) not in _DECISIONS or said not in _GRANTS:
+                continue
+            granted = _GRANTS[said]
+        if len(category) <= _MAX_CATEGORY:
             key = category.lower()
             if len(found) < _MAX_CATEGORIES or key in _ALWAYS_READ:
                 # Two spellings of one category: a denial beats a grant.
-                found[key] = _GRANTS[granted] and found.get(key, True)
+                found[key] = granted and found.get(key) is not False
     return found or None
 
 
@@ -170,14 +220,14 @@ def identity(target: dict[str, Any], source: dict[str, Any], keys: dict[str, str
                 target[field] = found
 
 
-_PAGE_FIELDS = ("url", "referrer", "title", "path", "search")
+_PAGE_FIELDS: Final[tuple[str, ...]] = ("url", "referrer", "title", "path", "search")
 
 
 def page(source: Any) -> dict[str, str]:
     """url, referrer, title, path, search of an object, strings only."""
     if type(source) is not dict:
         return {}
-    found = {}
+    found: dict[str, str] = {}
     for field in _PAGE_FIELDS:
         value = source.get(field)
         if type(value) is str and value and len(value) <= MAX_TEXT:

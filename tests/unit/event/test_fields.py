@@ -1,5 +1,6 @@
 """Coercions that all parsers share."""
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +33,34 @@ MOMENT = 1_712_121_212.0  # 2024-04-03T05:13:32Z
 )
 def test_times_are_read_as_written(given: Any, seconds: float | None) -> None:
     assert fields.time(given) == seconds
+
+
+def test_the_browsers_form_gives_the_same_float_as_any_other() -> None:
+    """It is read by a way of its own: every day of its range, at the ends of days and milliseconds."""
+    first = date(1970, 1, 1)
+    for day in range((date(2100, 1, 1) - first).days):
+        ms = day * 86_400_000 + (0, 1, 43_200_123, 86_399_999)[day % 4]
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+        assert fields.optional_time(f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z") == (moment.timestamp() or None), moment
+
+
+@pytest.mark.parametrize("at", range(24))
+@pytest.mark.parametrize("instead", ["/", ":", "\u0663", "_", "9", "T"])
+def test_a_character_amiss_is_judged_like_in_any_other_form(at: int, instead: str) -> None:
+    text = "2026-11-23T12:00:00.123Z"
+    text = text[:at] + instead + text[at + 1 :]
+    try:
+        expected = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        expected = None
+    assert fields.optional_time(text) == (expected if expected and expected < 4_102_444_800 else None)
+
+
+@pytest.mark.parametrize("day", ["02-30", "02-29", "04-31", "06-31", "09-31", "11-31", "12-32", "01-00", "00-10", "13-01"])
+@pytest.mark.parametrize("year", ["2026", "2028"])
+def test_a_day_that_its_month_does_not_have_is_none(year: str, day: str) -> None:
+    found = fields.optional_time(f"{year}-{day}T12:00:00.000Z")
+    assert found == (datetime(2028, 2, 29, 12, tzinfo=UTC).timestamp() if (year, day) == ("2028", "02-29") else None)
 
 
 @pytest.mark.parametrize(
