@@ -4,16 +4,17 @@ Law: orjson decodes far deeper than it encodes, so what is accepted here must be
 :class:`BadInput`, never another exception.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from gateway.errors import BadInput
 from gateway.outcome import Reason
 
-MAX_DEPTH = 32
-_BOM = b"\xef\xbb\xbf"
-_NO_MARKS = bytes(set(range(256)) - set(b'{}[]"'))
+MAX_DEPTH: Final = 32
+_BOM: Final = b"\xef\xbb\xbf"
+_loads: Final = orjson.loads
+_NO_MARKS: Final = bytes(set(range(256)) - set(b'{}[]"'))
 
 
 def load(body: bytes) -> Any:
@@ -21,7 +22,7 @@ def load(body: bytes) -> Any:
     if body[:3] == _BOM:
         body = body[3:]
     try:
-        document = orjson.loads(body)
+        document = _loads(body)
     except orjson.JSONDecodeError as error:
         if not body.strip():
             raise BadInput(

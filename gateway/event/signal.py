@@ -4,20 +4,20 @@ Law: one bad event never spoils its neighbours; what the body as a whole cannot 
 Source: the Signal event schema; spellings of other event collectors (Segment's) are accepted where they mean the same.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import BadInput
 from gateway.event import fields
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
-_KINDS = {"t": "track", "p": "page", "i": "identify", "g": "group"}
-_WIRE = Wire.SIGNAL  # looking a member up is a call of Python, once per event
-_TYPES = frozenset(_KINDS.values())
-_PAGE_NAMES = frozenset({"page", "pageview", "page_view", "page view", "pageviewed", "$pageview"})
-_PAGE_URL_KEYS = ("page_location", "$current_url", "url")
-_NOTHING: dict[str, Any] = {}
+_KINDS: Final = {"t": "track", "p": "page", "i": "identify", "g": "group"}
+_WIRE: Final = Wire.SIGNAL  # looking a member up is a call of Python, once per event
+_TYPES: Final = frozenset(_KINDS.values())
+_PAGE_NAMES: Final = frozenset({"page", "pageview", "page_view", "page view", "pageviewed", "$pageview"})
+_LONGEST_PAGE_NAME: Final = max(map(len, _PAGE_NAMES))
+_PAGE_URL_KEYS: Final = ("page_location", "$current_url", "url")
+_NOTHING: Final[dict[str, Any]] = {}
 """Stands for an absent object; never written to."""
 
 
@@ -76,70 +76,66 @@ def _key(source: dict[str, Any]) -> str:
 
 def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at: float | None, forced: str | None) -> Event:
     # Hot: once per event. What is absent is told by a truth test, so that only what is there costs a call.
-    get = item.get
-    kind = forced or get("type") or ("track" if "event" in item else "")
-    if type(kind) is not str or kind not in _TYPES:
+    kind = forced or item.get("type") or ("track" if "event" in item else "")
+    if type(kind) is not str or (kind != "track" and kind not in _TYPES):
         raise BadInput(Reason.WRONG_SHAPE, 'an event needs a "type" of track, page, identify or group, or an "event" name')
     if kind == "track":
-        found = fields.name(get("event") or get("name"))
-        if found.lower() in _PAGE_NAMES:
+        found = fields.name(item.get("event") or item.get("name"))
+        if len(found) <= _LONGEST_PAGE_NAME and found.lower() in _PAGE_NAMES:
             kind = found = "page"
     else:
         found = kind
-    properties = get("properties")
-    if type(properties) is not dict:
-        properties = {}
-    context = get("context")
-    if type(context) is not dict or not context:
-        context = shared_context
-    elif shared_context:
-        context = _joined(shared_context, context)
-    identifier = fields.identifier
-    event_id = get("event_id") or get("messageId") or get("eventId") or properties.get("event_id")
-    timestamp = get("timestamp") or get("originalTimestamp")
-    sent_at = get("sentAt")
-    user_id = get("userId") or get("user_id")
-    anonymous_id = get("anonymousId") or get("anonymous_id")
+    properties = fields.mapping(item.get("properties"))
+    context = _object(item.get("context"))
+    if shared_context:
+        context = _joined(shared_context, context) if context else shared_context
+    event_id = item.get("event_id") or item.get("messageId") or item.get("eventId") or properties.get("event_id")
+    timestamp = item.get("timestamp") or item.get("originalTimestamp")
+    sent_at = item.get("sentAt")
+    user_id = item.get("userId") or item.get("user_id")
+    anonymous_id = item.get("anonymousId") or item.get("anonymous_id")
+    traits = item.get("traits") or context.get("traits")
     who: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     event = Event(
         _WIRE,
         kind,
         found,
-        identifier(event_id) if event_id else "",
+        fields.identifier(event_id) if event_id else "",
         fields.time(timestamp) if timestamp else None,
         fields.optional_time(sent_at) if sent_at else shared_sent_at,
-        identifier(user_id) if user_id else "",
-        identifier(anonymous_id) if anonymous_id else "",
+        fields.identifier(user_id) if user_id else "",
+        fields.identifier(anonymous_id) if anonymous_id else "",
         who,
-        {},
+        _object(traits),
         properties,
-        {},
-        {},
+        None,
+        rest,
     )
-    rest = event.context
     for key, value in context.items():
-        read = _CONTEXT.get(key)
-        if read is None:
+        if key == "page":
+            event.page = fields.page(value)
+        elif key == "consent":
+            event.consent = fields.consent(value)
+        elif (part := _PARTS.get(key)) is None:
             rest[key] = value
-        elif value:
-            read(event, value)
-    user = get("user") or context.get("user")
+        elif part and value:
+            _read(event, part, value)
+    user = item.get("user") or context.get("user")
     if user and type(user) is dict:
         _identify(who, user)
         _from_user(event, user)
-    traits = get("traits") or context.get("traits")
-    if traits and type(traits) is dict:
-        event.traits = traits
-        _identify(who, traits)
+    if event.traits:
+        _identify(who, event.traits)
     if properties:
         fields.identity(who, properties, fields.PERSON_KEYS)
         if not event.ttclid and (ttclid := properties.get("ttclid")):
             event.ttclid = fields.text(ttclid)
         if kind == "page" or "url" not in event.page:
             _page_of_properties(event, properties)
-    if kind == "group" and (group := identifier(get("groupId") or get("group_id"))):
+    if kind == "group" and (group := fields.identifier(item.get("groupId") or item.get("group_id"))):
         rest["groupId"] = group
-    elif kind == "page" and (title := fields.text(get("name"), fields.MAX_NAME)):
+    elif kind == "page" and (title := fields.text(item.get("name"), fields.MAX_NAME)):
         rest["name"] = title
     return event
 
@@ -184,56 +180,29 @@ def _page_of_properties(event: Event, properties: dict[str, Any]) -> None:
             page.setdefault(field, value)
 
 
-# -- the parts of a context that have a field of their own; a part that is given twice is taken where it is said first
-
-
-def _read_page(event: Event, value: Any) -> None:
-    event.page = fields.page(value)
-
-
-def _read_consent(event: Event, value: Any) -> None:
-    event.consent = fields.consent(value)
-
-
-def _read_mode(event: Event, value: Any) -> None:
-    event.consent_mode = event.consent_mode or fields.identifier(value)
-
-
-def _read_locale(event: Event, value: Any) -> None:
-    event.locale = fields.identifier(value)
-
-
-def _read_ttclid(event: Event, value: Any) -> None:
-    event.ttclid = fields.text(value)
-
-
-def _read_ad(event: Event, value: Any) -> None:
-    if not event.ttclid and type(value) is dict:
-        event.ttclid = fields.text(value.get("ttclid") or value.get("callback"))
-
-
-def _read_ttp(event: Event, value: Any) -> None:
-    event.ttp = fields.identifier(value)
-
-
-def _read_ip(event: Event, value: Any) -> None:
-    event.ip = fields.identifier(value)
-
-
-def _read_user_agent(event: Event, value: Any) -> None:
-    event.user_agent = event.user_agent or fields.text(value, fields.MAX_USER_AGENT)
-
-
-def _read_pixel(event: Event, value: Any) -> None:
-    event.pixel_codes = fields.pixel_codes(value)
-
-
-def _read_later(_event: Event, _value: Any) -> None:
-    """``user`` and ``traits`` say who the visitor is: their order among each other matters."""
-
-
-_CONTEXT: dict[str, Callable[[Event, Any], None]] = {
-    "page": _read_page, "consent": _read_consent, "consent_mode": _read_mode, "gcs": _read_mode, "locale": _read_locale, "ttclid": _read_ttclid, "ad": _read_ad,
-    "ttp": _read_ttp, "ip": _read_ip, "userAgent": _read_user_agent, "user_agent": _read_user_agent, "pixel": _read_pixel, "user": _read_later,
-    "traits": _read_later,
+_PARTS: Final[dict[str, str]] = {
+    "user": "", "traits": "", "locale": "locale", "consent_mode": "mode", "gcs": "mode", "ttclid": "ttclid", "ad": "ad", "ttp": "ttp",
+    "ip": "ip", "userAgent": "agent", "user_agent": "agent", "pixel": "pixel",
 }  # fmt: skip
+"""The other parts of a context that have a field of their own; ``""`` = read later (of those who say who the visitor is the order among each other matters)."""
+
+
+def _read(event: Event, part: str, value: Any) -> None:
+    """One of :data:`_PARTS`; what is given twice is taken where it is said first."""
+    if part == "locale":
+        event.locale = fields.identifier(value)
+    elif part == "agent":
+        event.user_agent = event.user_agent or fields.text(value, fields.MAX_USER_AGENT)
+    elif part == "mode":
+        event.consent_mode = event.consent_mode or fields.identifier(value)
+    elif part == "ttclid":
+        event.ttclid = fields.text(value)
+    elif part == "ad":
+        if not event.ttclid and type(value) is dict:
+            event.ttclid = fields.text(value.get("ttclid") or value.get("callback"))
+    elif part == "ttp":
+        event.ttp = fields.identifier(value)
+    elif part == "ip":
+        event.ip = fields.identifier(value)
+    elif part == "pixel":
+        event.pixel_codes = fields.pixel_codes(value)
