@@ -19,7 +19,7 @@ _NO_MARKS: Final = bytes(set(range(256)) - set(b'{}[]"'))
 
 def load(body: bytes) -> Any:
     """The decoded document. Raises BadInput ``invalid_json`` or ``too_deep``; a byte order mark is tolerated."""
-    if body[:3] == _BOM:
+    if body.startswith(_BOM):
         body = body[3:]
     try:
         document = _loads(body)

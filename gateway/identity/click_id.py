@@ -6,20 +6,22 @@ taken whole or not at all: a truncated one matches nothing. An unfilled macro (`
 
 import re
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import unquote
 
-_SHAPE = re.compile(r"(?!__[A-Z_]{1,60}__\Z)[A-Za-z0-9._~-]{1,2048}")
-_MOST = 2048
-_IN_URL = re.compile(r"[?&;]ttclid=([^&#;]*)")
-_HOST = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#@:]*)", re.IGNORECASE)
-COOKIES = ("ttclid", "tiktok_ttclid", "_ttclid")
+_SHAPE: Final = re.compile(r"(?!__[A-Z_]{1,60}__\Z)[A-Za-z0-9._~-]{1,2048}")
+_MOST: Final = 2048
+_IN_URL: Final = re.compile(r"[?&;]ttclid=([^&#;]*)")
+_HOST: Final = re.compile(r"https?://(?:[^/?#@]*@)?([^/?#@:]*)", re.IGNORECASE)
+COOKIES: Final = ("ttclid", "tiktok_ttclid", "_ttclid")
 """In the order in which they are believed."""
 
 
 def valid(value: str) -> bool:
     """It can be a click id."""
     # Nearly every one: told at half the cost of a match, which decides about the others.
-    if value.replace(".", "").replace("_", "").replace("-", "").isalnum() and value.isascii() and value[0] != "_":
+    plain = value.replace(".", "")
+    if (plain.isalnum() or plain.replace("_", "").replace("-", "").isalnum()) and value.isascii() and value[0] != "_":
         return len(value) <= _MOST
     return _SHAPE.fullmatch(value) is not None
 

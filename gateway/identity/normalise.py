@@ -8,32 +8,33 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Final
 
 import phonenumbers
 
-PLACEHOLDERS = frozenset({
+PLACEHOLDERS: Final = frozenset({
     "", "null", "(null)", "none", "nil", "undefined", "unknown", "n/a", "#n/a", "anonymous", "(not set)", "not set", "(none)", "not available", "not provided",
     "[object object]", "-", "--", "?", "0", "-1", "false", "true", "empty", "guest", "visitor", "[redacted]", "redacted",
 })  # fmt: skip
 """What tag managers and templates send in place of nothing; never a person."""
-NO_IDS = PLACEHOLDERS | {"na", "nan", "test", "user", "default", "xxx"}
+NO_IDS: Final = PLACEHOLDERS | {"na", "nan", "test", "user", "default", "xxx"}
 """The same for ids, addresses and numbers, where ``na`` is nobody (among names and countries it is somebody's)."""
-_LONGEST = max(map(len, NO_IDS))
-_TEMPLATE = re.compile(r"\{\{.*|\$\{.*|<%.*|%%.*|__[A-Z_]+__")
+_LONGEST: Final = max(map(len, NO_IDS))
+_TEMPLATE: Final = re.compile(r"\{\{.*|\$\{.*|<%.*|%%.*|__[A-Z_]+__")
 """A template that nobody filled in, e.g. ``{{email}}``."""
-_ZEROS = re.compile(r"[0\-. +()]+")
+_ZEROS: Final = "0-. +()"
 """``00000000-0000-0000-0000-000000000000`` and its like."""
-_NOTHING = {hashlib.sha256(word.encode()).hexdigest() for word in NO_IDS}
+_NOTHING: Final = {hashlib.sha256(word.encode()).hexdigest() for word in NO_IDS}
 """Digests of nothing: what a script sends that hashes before it looks."""
 
-_HEX64 = re.compile(r"[0-9a-fA-F]{64}")
-_EMAIL = re.compile(r"[^@\s<>()\[\],;:\"\\]+@[^@\s<>()\[\],;:\"\\.]+(?:\.[^@\s<>()\[\],;:\"\\.]+)+")
+_HEX64: Final = re.compile(r"[0-9a-fA-F]{64}")
+_EMAIL: Final = re.compile(r"[^@\s<>()\[\],;:\"\\]+@[^@\s<>()\[\],;:\"\\.]+(?:\.[^@\s<>()\[\],;:\"\\.]+)+")
 _US_ZIP = re.compile(r"([0-9]{5})(?:[ \-]?[0-9]{4})?")
 _NO_PLACE = frozenset("@\uff20\ufe6b%:")
 """Characters of addresses, encoded ones and URLs; no place is written with one."""
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
-_MAX_EMAIL = 254
-_MAX_E164 = 16  # + and 15 digits
+_MAX_EMAIL: Final = 254
+_MAX_E164: Final = 16  # + and 15 digits
 
 
 def is_digest(value: str) -> bool:
@@ -43,11 +44,12 @@ def is_digest(value: str) -> bool:
 
 def is_nothing(value: str, placeholders: frozenset[str] = NO_IDS) -> bool:
     """A trimmed value that stands for no value."""
-    return (
-        (len(value) <= _LONGEST and value.lower() in placeholders)
-        or (value[0] in "0-+. (" and _ZEROS.fullmatch(value) is not None)
-        or (value[0] in "{$<%_" and _TEMPLATE.fullmatch(value) is not None)
-    )
+    if len(value) <= _LONGEST and value.lower() in placeholders:
+        return True
+    first = value[0]
+    if first != "0" and first.isalnum():
+        return False
+    return (first != ")" and not value.strip(_ZEROS)) or (first in "{$<%_" and _TEMPLATE.fullmatch(value) is not None)
 
 
 def digest(value: str) -> str:
@@ -130,13 +132,13 @@ def _folded(value: str) -> str:
 
 Normaliser = Callable[[str, str], str]
 
-HASHED: dict[str, Normaliser] = {
+HASHED: Final[dict[str, Normaliser]] = {
     "email": email, "phone": phone, "external_id": external_id, "first_name": person_name, "last_name": person_name, "zip_code": zip_code,
 }  # fmt: skip
 """Fields that TikTok wants as SHA-256, with what is hashed."""
-PLAIN: dict[str, Normaliser] = {"city": place, "state": place, "country": place}
+PLAIN: Final[dict[str, Normaliser]] = {"city": place, "state": place, "country": place}
 """Fields that TikTok wants readable."""
-LISTS = frozenset({"email", "phone", "external_id"})
+LISTS: Final = frozenset({"email", "phone", "external_id"})
 """Fields that may have several values."""
-NAMED = frozenset({"first_name", "last_name", "city", "state", "country"})
+NAMED: Final = frozenset({"first_name", "last_name", "city", "state", "country"})
 """Fields in which ``na`` may be meant."""

@@ -4,9 +4,9 @@ Law: no raw e-mail, phone number or personal name is ever put into one. It is wh
 ``v`` changes when a reader of the old shape would misread the new one, and readers keep reading every older ``v``.
 """
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
-VERSION = 1
+VERSION: Final = 1
 
 
 class SealedUser(TypedDict, total=False):

@@ -328,6 +328,26 @@ def test_ids_that_do_not_look_like_ids_are_left_out():
     assert seal(event(ttp="s" * 30))["user"]["ttp"] == "s" * 30
 
 
+@pytest.mark.parametrize("locale", ["en", "EN", "en-GB", "en_gb", "fil", "zh-Hant-TW", "es-419", "de-12", "az-Zz"])
+def test_locales_are_kept(locale):
+    assert seal(event(locale=locale))["user"]["locale"] == locale
+
+
+@pytest.mark.parametrize(
+    "locale", ["e", "e1", "1e", "en-", "en--G", "en.GB", "en-G{", "@n-GB", "\u212an", "en-\u00e9\u00e9", "en-G\u0661", "[z"]
+)
+def test_what_is_no_locale_is_left_out(locale):
+    assert "locale" not in seal(event(locale=locale))["user"]
+
+
+def test_the_raw_event_stays_as_it_was():
+    """Mappings of ``user.*`` read it afterwards."""
+    raw = event(page={"url": "android-app://shop", "title": "Shoes"}, properties={"note": "jane@example.com"})
+    before = repr(raw)
+    assert seal(raw, Visitor(host="shop.example.com"))["page"]["url"] == "https://shop.example.com/"
+    assert repr(raw) == before
+
+
 def test_user_agents_are_made_writable():
     assert seal(event(), Visitor(user_agent="Moz\udce9illa"))["user"]["user_agent"] == "Moz?illa"
     assert seal(event(), Visitor(user_agent="Möz"))["user"]["user_agent"] == "Möz"
