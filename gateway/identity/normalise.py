@@ -66,11 +66,31 @@ def trim(value: str) -> str:
 def email(value: str, _region: str = "") -> str:
     """Trimmed, lower-case; ``''`` unless it is one mailbox at a host with a dot. Sub-addresses (``+tag``) and dots are kept: TikTok hashes what was typed."""
     found = value.strip().lower()
+    if len(found) <= _MAX_EMAIL and _is_usual(found):
+        return found
     if not _EMAIL.fullmatch(found):
         found = trim(found).replace("%40", "@").removeprefix("mailto:")
         if not _EMAIL.fullmatch(found):
             return ""
     return found if found.isascii() and len(found) <= _MAX_EMAIL else _visible(found)
+
+
+def _is_usual(found: str) -> bool:
+    """Letters, digits and ``._-+`` with one ``@`` and a dot after it: nearly every mailbox, told at a third of the cost of a match, which decides about the others."""
+    at = edge = 0
+    for here in range(len(found)):
+        code = ord(found[here])
+        if ord("a") <= code <= ord("z") or ord("0") <= code <= ord("9"):
+            continue
+        if code == ord("@") or (code == ord(".") and at):
+            # The host has one part at least before and after each dot of it.
+            if here == 0 or (at and (code == ord("@") or here == edge + 1)):
+                return False
+            edge = here
+            at = at or here
+        elif code not in (ord("."), ord("_"), ord("-"), ord("+")):
+            return False
+    return 0 < at < edge < len(found) - 1
 
 
 def _visible(found: str) -> str:
