@@ -1,26 +1,27 @@
 """What was accepted lately, to recognise it when it comes again (pure: the clock comes in).
 
-Law: two tables of 64-bit hashes take turns. The young one is entered until it is full or as old as the window; then it becomes the old one, the old one is forgotten
+Law: two tables of hashes (62 bits in eight bytes) take turns. The young one is entered until it is full or as old as the window; then it becomes the old one, the old one is forgotten
 and an empty one begins. What was entered is therefore recognised for at least the window and at most twice as long – unless more came meanwhile than a table holds
 (:data:`ENTRIES`), in which case the window shrinks and memory does not grow. Nothing here can be turned back into an event.
 """
 
 import mmap
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-WINDOW_S = 48 * 3600.0
+WINDOW_S: Final = 48 * 3600.0
 """TikTok's own deduplication reaches that far."""
-SLOTS = 1 << 20
+SLOTS: Final = 1 << 20
 """Places in one table of eight bytes each: 8 MiB, 16 MiB for both."""
 ENTRIES = SLOTS * 7 // 10
 """Entered in one table at most: beyond, the search for a free place becomes long."""
 PERSONS = 20_000
 """Removals that are remembered of each kind: some 5 MB at most."""
-_KEY = (1 << 64) - 1
+_KEY: Final = (1 << 62) - 1  # what the compiled build computes with without an object for each number
 
 
 def key(lane: str, name: str, event_id: str) -> int:
-    """64 bits that stand for one event of a lane; never 0. Salted by this process: nobody outside can make two events collide."""
+    """62 bits that stand for one event of a lane; never 0. Salted by this process: nobody outside can make two events collide."""
     return hash((lane, name, event_id)) & _KEY or 1
 
 

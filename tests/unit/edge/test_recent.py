@@ -70,10 +70,10 @@ def test_both_tables_are_within_16_mib() -> None:
     assert memory._young.nbytes + memory._old.nbytes == 16 << 20
 
 
-def test_keys_are_64_bits_and_differ_by_each_part() -> None:
+def test_keys_are_62_bits_and_differ_by_each_part() -> None:
     found = [recent.key(*parts) for parts in (("tt", "a", "1"), ("tt", "a", "2"), ("tt", "b", "1"), ("t2", "a", "1"))]
     assert len(set(found)) == 4
-    assert all(0 < key < 1 << 64 for key in found)
+    assert all(0 < key < 1 << 62 for key in found)
 
 
 @pytest.mark.interpreted
