@@ -5,16 +5,19 @@ integration must be granted; ``marketing`` falls back to ``advertising`` only wh
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from gateway.consent.settings import ConsentSettings
 from gateway.consent.signals import RequestSignals, consent_mode, merge, wellformed
 from gateway.outcome import Reason
 
-_GPC_DENIES = {"marketing": False, "advertising": False}
-_FALLBACK = {"marketing": "advertising"}
-_MEMO = 4096
-_MAX_REMEMBERED = 256
+_GPC_DENIES: Final = {"marketing": False, "advertising": False}
+_FALLBACK: Final = {"marketing": "advertising"}
+_MEMO: Final = 4096
+_MAX_REMEMBERED: Final = 256
 """Characters of an event's own category names up to which its decision is remembered."""
+_MAX_MODE: Final = 16
+"""Characters of a consent mode up to which."""
 
 
 class Decision:
@@ -86,12 +89,16 @@ class Gate:
         """The decision for an event with these signals; ``request`` is None for server-side senders."""
         if request is None:
             request = self._none
-        if event_consent:
-            if sum(map(len, event_consent)) > _MAX_REMEMBERED or len(event_consent) > _MAX_REMEMBERED or len(mode) > 16:
-                return self._decide(event_consent, mode, request)
-            key: tuple[object, ...] = (request.key, mode, *event_consent.items())
-        elif len(mode) > 16:
+        if len(mode) > _MAX_MODE:
             return self._decide(event_consent, mode, request)
+        key: tuple[object, ...]
+        if event_consent:
+            length = len(event_consent)
+            for category in event_consent:
+                length += len(category)
+            if length > _MAX_REMEMBERED:
+                return self._decide(event_consent, mode, request)
+            key = (request.key, mode, tuple(event_consent), tuple(event_consent.values()))
         else:
             key = (request.key, mode)
         found = self._memo.get(key)

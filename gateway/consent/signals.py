@@ -4,12 +4,11 @@ Law: a signal is category → granted; several are merged so that a denial beats
 their hash, for a visitor sends the same ones with every request, and they may hold more than consent.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
 import orjson
@@ -30,7 +29,7 @@ _CHOICES = frozenset({"marketing", "advertising", "analytics", "functional"})
 _CATEGORY = re.compile(r"[a-z][a-z0-9_ \-]{0,39}")
 _MAX_CATEGORIES = 32
 _MAX_COOKIE = 8192
-_MEMO = 2048
+_MEMO: Final = 2048
 _CONSENT_MODE = re.compile(r"G1([01-])([01-])")
 
 Reader = Callable[[str], dict[str, bool]]
@@ -168,17 +167,20 @@ class RequestReader:
         self.cookie_names = frozenset(self._names)
         self._silent = {gpc: RequestSignals({}, "", gpc) for gpc in (False, True)}
         # Emptied when full: a lookup is on every request's way, and an LRU cache's costs more than reading most cookies.
-        self._memo: dict[bytes, RequestSignals] = {}
+        self._memo: dict[int, RequestSignals] = {}
 
-    def read(self, cookies: Mapping[str, str], sec_gpc: str | None) -> RequestSignals:
+    def read(self, cookies: dict[str, str], sec_gpc: str | None) -> RequestSignals:
         """Signals of the cookies named in :attr:`cookie_names` and of the ``Sec-GPC`` header."""
         gpc = sec_gpc is not None and sec_gpc.strip() == "1"
-        if not cookies:
+        values, spoke = [], False
+        for name in self._names:
+            value = cookies.get(name, "")
+            values.append(value)
+            spoke = spoke or value != ""
+        if not spoke:
             return self._silent[gpc]
-        values = [cookies.get(name, "") for name in self._names]
-        if not any(values):
-            return self._silent[gpc]
-        key = hashlib.blake2b(("\0".join(values) + ("\1" if gpc else "")).encode("utf-8", "replace"), digest_size=16).digest()
+        # Salted by this process: nobody outside can make two visitors' cookies collide.
+        key = hash((gpc, *values))
         found = self._memo.get(key)
         if found is None:
             if len(self._memo) >= _MEMO:

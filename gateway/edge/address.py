@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from cachetools import LRUCache
 from multidict import CIMultiDictProxy, istr
@@ -28,9 +28,9 @@ UNIX_PEER = "unix"
 """The peer of a unix socket: whoever may open the file is trusted like loopback."""
 
 _VALID_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::[0-9]{1,5})?")
-_PROTO = istr("X-Forwarded-Proto")
-_FORWARDED_HOST = istr("X-Forwarded-Host")
-_HOST = istr("Host")
+_PROTO: Final = istr("X-Forwarded-Proto")
+_FORWARDED_HOST: Final = istr("X-Forwarded-Host")
+_HOST: Final = istr("Host")
 _CACHE_SIZE = 4096
 _MAX_HOPS_READ = 64
 _MAX_HEADER_CHARS = 4096

@@ -4,6 +4,7 @@ Law: never more than :data:`MAX_BODY` bytes are made of a body, whatever it clai
 """
 
 import zlib
+from typing import Final
 
 from multidict import istr
 
@@ -13,7 +14,7 @@ from gateway.outcome import Reason
 
 MAX_BODY = 1 << 20
 """Bytes of a body, inflated."""
-_CONTENT_ENCODING = istr("Content-Encoding")
+_CONTENT_ENCODING: Final = istr("Content-Encoding")
 _GZIP = frozenset({"gzip", "x-gzip"})
 TOO_LARGE = "a body may have at most 1 MiB, inflated"
 

@@ -4,7 +4,7 @@ Law: who the visitor is follows from the connection and its cookies, never from 
 explicit denial, and otherwise left alone; of several events in one request a denial speaks louder than a grant, and a grant louder than silence.
 """
 
-from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qs
 
 from multidict import istr
@@ -30,15 +30,15 @@ from gateway.identity import click_id
 from gateway.identity.seal import Visitor, owner
 from gateway.outcome import Reason
 
-AUTHORIZATION = istr("Authorization")
-COOKIE = istr("Cookie")
-FETCH_SITE = istr("Sec-Fetch-Site")
-ORIGIN = istr("Origin")
-_GPC = istr("Sec-GPC")
-_REFERER = istr("Referer")
-_USER_AGENT = istr("User-Agent")
-_MARKETING = "marketing"
-_MAX_QUERY_FIELDS = 100
+AUTHORIZATION: Final = istr("Authorization")
+COOKIE: Final = istr("Cookie")
+FETCH_SITE: Final = istr("Sec-Fetch-Site")
+ORIGIN: Final = istr("Origin")
+_GPC: Final = istr("Sec-GPC")
+_REFERER: Final = istr("Referer")
+_USER_AGENT: Final = istr("User-Agent")
+_MARKETING: Final = "marketing"
+_MAX_QUERY_FIELDS: Final = 100
 
 
 class BrowserSide:
@@ -221,7 +221,7 @@ class BrowserSide:
         header = head.headers.get(COOKIE)
         return cookies.read(header, self._cookie_names) if header else {}
 
-    def _request_signals(self, head: Head, jar: Mapping[str, str]) -> RequestSignals:
+    def _request_signals(self, head: Head, jar: dict[str, str]) -> RequestSignals:
         return self._signals.read(jar, head.headers.get(_GPC))
 
 
@@ -229,7 +229,7 @@ class _Page(Sender):
     """The page that sends a request: one visitor, whose consent each event may state anew."""
 
     def __init__(
-        self, gate: Gate, signals: RequestSignals, visitors: VisitorCookies, head: Head, client: Client, jar: Mapping[str, str]
+        self, gate: Gate, signals: RequestSignals, visitors: VisitorCookies, head: Head, client: Client, jar: dict[str, str]
     ) -> None:
         self._gate = gate
         self._signals = signals

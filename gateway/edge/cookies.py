@@ -4,23 +4,25 @@ Law: only names that were asked for are looked at; a value is taken as it stands
 shape was checked by the caller.
 """
 
-from collections.abc import Collection
+from typing import Final
 
-MAX_VALUE = 4096
+MAX_VALUE: Final = 4096
 """What browsers keep of one cookie. What is read is remembered by its value elsewhere: this bounds it."""
 
 
-def read(header: str, names: Collection[str]) -> dict[str, str]:
+def read(header: str, names: frozenset[str]) -> dict[str, str]:
     """Values of the cookies in ``names``; the first of a name wins, quotes around a value are removed, longer ones than a browser keeps are none."""
     found: dict[str, str] = {}
-    for part in header.split(";"):
-        at = part.find("=")
-        if at < 0:
-            continue
-        name = part[:at].strip()
-        if name in names and name not in found and len(part) - at <= MAX_VALUE + 1:
-            value = part[at + 1 :].strip()
+    begin, length = 0, len(header)
+    while begin < length:
+        end = header.find(";", begin)
+        if end < 0:
+            end = length
+        at = header.find("=", begin, end)
+        if at >= 0 and (name := header[begin:at].strip()) in names and name not in found and end - at <= MAX_VALUE + 1:
+            value = header[at + 1 : end].strip()
             found[name] = value[1:-1] if len(value) >= 2 and value[0] == '"' == value[-1] else value
+        begin = end + 1
     return found
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import http_parser
 from aiohttp.http_exceptions import LineTooLong
@@ -33,12 +33,18 @@ _log = logging.getLogger(__name__)
 
 _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
-_HOST, _TRANSFER_ENCODING, _CONTENT_LENGTH = istr("Host"), istr("Transfer-Encoding"), istr("Content-Length")
-_EXPECT, _UPGRADE = istr("Expect"), istr("Upgrade")
+_HOST: Final = istr("Host")
+_TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
+_CONTENT_LENGTH: Final = istr("Content-Length")
+_EXPECT: Final = istr("Expect")
+_UPGRADE: Final = istr("Upgrade")
+_VERSION_10: Final = HttpVersion10
+_VERSION_11: Final = HttpVersion11
 _NOBODY = Client("", "", "http", "")
-_known_hosts: set[str] = set()
-_KNOWN_HOSTS_MAX = 256
-_STATUS_LINES: dict[int, bytes] = {}
+_known_hosts: Final[set[str]] = set()
+_KNOWN_HOSTS_MAX: Final = 256
+_STATUS_LINES: Final[dict[int, bytes]] = {}
+_clock: Final = time.perf_counter
 
 
 def require_c_parser() -> None:
@@ -155,12 +161,14 @@ class EdgeProtocol(ClientLine):
         """Feed the parser until it has nothing more or a request is being worked on."""
         while self._parser is not None:
             try:
-                messages, _, _ = self._parser.feed_data(data)
+                fed: tuple[Any, bool, bytes] = self._parser.feed_data(data)
             except Exception as error:  # noqa: BLE001 - whatever the parser raises is the sender's fault, and the end
                 self._refuse(Fault.HEAD_TOO_LARGE if _too_large(error) else Fault.MALFORMED)
                 return
+            messages = fed[0]
             if messages:
-                self._begin(messages[0][0], messages[0][1], len(data))
+                message, payload = messages[0]
+                self._begin(message, payload, len(data))
             elif self._phase == BODY:
                 self._continue()
             elif data:
@@ -191,34 +199,38 @@ class EdgeProtocol(ClientLine):
             self._refuse(Fault.HEAD_TOO_LARGE)
 
     def _begin(self, message: Any, payload: Any, size: int) -> None:
-        self._started = time.perf_counter()
+        self._started = _clock()
         context = self._context
         fields = message.headers
-        target = message.path
+        raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
+        method: str = message.method
+        target: str = message.path
+        version = message.version
+        upgrade: bool = message.upgrade
         key = context.addresses.key(self._peer, fields)
         if key != self._who_key:
             self._who = context.addresses.resolve(key)
             self._who_key = key
         try:
-            path, query = self._check(message, payload, target)
+            if upgrade and (method == "CONNECT" or message.chunked or not payload.is_eof() or payload.total_bytes):
+                raise headers.Refused("CONNECT, or an Upgrade with a body")
+            path, query = _check(target, version, fields)
         except headers.Refused as refused:
             _log.debug("request refused", extra={"why": str(refused)})
             self._refuse(Fault.MALFORMED)
             return
         if size + self._head_bytes > context.limits.max_header_bytes and (
-            sum(len(n) + len(v) + 4 for n, v in message.raw_headers) + len(target) > context.limits.max_header_bytes
+            sum(len(n) + len(v) + 4 for n, v in raw_headers) + len(target) > context.limits.max_header_bytes
         ):
             self._refuse(Fault.HEAD_TOO_LARGE)
             return
         self._head_bytes = 0
-        head = self._head = Head(
-            message.method, target.encode("ascii"), path, query, fields, message.raw_headers, message.version
-        )
-        self._http10 = not message.version[1]
+        head = self._head = Head(method, target.encode("ascii"), path, query, fields, raw_headers, version)
+        self._http10 = version is _VERSION_10
         # behind an Upgrade the parser stops, whoever answers it: what follows is read by a tunnel or not at all
-        self._keep = not message.should_close and not message.upgrade and not context.draining
+        self._keep = not message.should_close and not upgrade and not context.draining
         self._payload = payload
-        complete = payload.is_eof()
+        complete: bool = payload.is_eof()
         self._gathered = 0
         self._fed = payload.total_bytes
         self._phase = ANSWER if complete else BODY
@@ -233,30 +245,6 @@ class EdgeProtocol(ClientLine):
             self._send(FAULTS[Fault.NOT_FOUND])
         else:
             self._pass_on(message, head, context.upstream, complete)
-
-    @staticmethod
-    def _check(message: Any, payload: Any, target: str) -> tuple[str, str]:
-        """What llhttp lets pass and we do not. Returns path and query."""
-        version, fields = message.version, message.headers
-        if version is not HttpVersion11:
-            if version is not HttpVersion10:
-                raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
-            if _TRANSFER_ENCODING in fields:
-                raise headers.Refused("Transfer-Encoding in HTTP/1.0")
-        elif _TRANSFER_ENCODING in fields and fields[_TRANSFER_ENCODING].lower() != "chunked":
-            raise headers.Refused("a Transfer-Encoding other than chunked")
-        host = fields.get(_HOST)
-        if host is not None and host not in _known_hosts:
-            if not valid_host(host):
-                raise headers.Refused("the Host field is not one host name")
-            if len(_known_hosts) < _KNOWN_HOSTS_MAX:
-                _known_hosts.add(host)
-        if message.upgrade and (message.method == "CONNECT" or message.chunked or not payload.is_eof() or payload.total_bytes):
-            raise headers.Refused("CONNECT, or an Upgrade with a body")
-        if target[0] == "/":
-            path, _, query = target.partition("?")
-            return path, query
-        return headers.split_target(target, host or "")
 
     def _continue(self) -> None:
         """More of the body of the request in work."""
@@ -353,7 +341,7 @@ class EdgeProtocol(ClientLine):
         self._sent = True
         transport.write(b"%b%b%b%b\r\n%b" % (line, answer.headers, context.date, length, body))
         if self._started:
-            context.observe("collect", status, time.perf_counter() - self._started)
+            context.observe("collect", status, _clock() - self._started)
         self._ended()
 
     def _ended(self) -> None:
@@ -473,12 +461,33 @@ class EdgeProtocol(ClientLine):
             if exchange.began:
                 self._reset()
                 return
-        self._started = self._started or time.perf_counter()
+        self._started = self._started or _clock()
         self._phase = BODY  # something is unread: linger
         self._head = None
         self._pieces = None
         self._account()
         self._send(fault if isinstance(fault, Answer) else FAULTS[fault])
+
+
+def _check(target: str, version: Any, fields: Any) -> tuple[str, str]:
+    """What llhttp lets pass and we do not. Returns path and query."""
+    if version is not _VERSION_11:
+        if version is not _VERSION_10:
+            raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
+        if _TRANSFER_ENCODING in fields:
+            raise headers.Refused("Transfer-Encoding in HTTP/1.0")
+    elif _TRANSFER_ENCODING in fields and fields[_TRANSFER_ENCODING].lower() != "chunked":
+        raise headers.Refused("a Transfer-Encoding other than chunked")
+    host: str | None = fields.get(_HOST)
+    if host is not None and host not in _known_hosts:
+        if not valid_host(host):
+            raise headers.Refused("the Host field is not one host name")
+        if len(_known_hosts) < _KNOWN_HOSTS_MAX:
+            _known_hosts.add(host)
+    if target[0] == "/":
+        path, _, query = target.partition("?")
+        return path, query
+    return headers.split_target(target, host or "")
 
 
 def _status_line(status: int) -> bytes:

@@ -5,7 +5,8 @@ domain. A value is written back only if its shape was checked.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
+from typing import Final
 
 from gateway.catalog.runtime import Pipeline
 from gateway.consent.gate import Decision
@@ -17,12 +18,16 @@ from gateway.identity import browser_id, click_id
 from gateway.identity.seal import Visitor
 from gateway.outcome import Reason
 
-TTP, DFID, TTCLID = "_ttp", "_dfid", "ttclid"
+TTP: Final = "_ttp"
+DFID: Final = "_dfid"
+TTCLID: Final = "ttclid"
 OWN_COOKIES = frozenset({TTP, DFID, *click_id.COOKIES})
-_ANONYMOUS = re.compile(r"[A-Za-z0-9._~-]{8,128}")
-_DFID_BYTES = 16
-_MAX_USER_AGENT = 1024
-_MAX_URL = 8192
+_ANONYMOUS: Final = re.compile(r"[A-Za-z0-9._~-]{8,128}")
+_LEAST: Final = 8
+_MOST: Final = 128
+_DFID_BYTES: Final = 16
+_MAX_USER_AGENT: Final = 1024
+_MAX_URL: Final = 8192
 Entropy = Callable[[int], bytes]
 """n → n random bytes."""
 Purge = Callable[[str, Reason], None]
@@ -36,7 +41,7 @@ class VisitorCookies:
         self._settings = settings
         self._entropy = entropy
 
-    def visitor(self, jar: Mapping[str, str], client: Client, user_agent: str, referer: str) -> Visitor:
+    def visitor(self, jar: dict[str, str], client: Client, user_agent: str, referer: str) -> Visitor:
         """What the cookies and the connection say; ids that are not usable are as good as absent."""
         ttp, anonymous = jar.get(TTP, ""), jar.get(DFID, "")
         return Visitor(
@@ -44,7 +49,7 @@ class VisitorCookies:
             _clean(user_agent)[:_MAX_USER_AGENT],
             ttp if ttp and browser_id.valid(ttp) else "",
             jar,
-            anonymous if anonymous and _ANONYMOUS.fullmatch(anonymous) else "",
+            anonymous if anonymous and _usable(anonymous) else "",
             # Without its query rather than cut: half a click id matches nothing.
             _clean(referer if len(referer) <= _MAX_URL else referer.partition("?")[0][:_MAX_URL]),
             _clean(client.host),
@@ -59,12 +64,11 @@ class VisitorCookies:
             elif self._settings.make_ttp:
                 visitor.ttp = browser_id.make(self._entropy(browser_id.ENTROPY_BYTES))
         if not visitor.anonymous_id:
-            visitor.anonymous_id = (
-                anonymous_id if anonymous_id and _ANONYMOUS.fullmatch(anonymous_id) else self._entropy(_DFID_BYTES).hex()
-            )
+            usable = anonymous_id and _usable(anonymous_id)
+            visitor.anonymous_id = anonymous_id if usable else self._entropy(_DFID_BYTES).hex()
 
     def lines(
-        self, jar: Mapping[str, str], visitor: Visitor, pipeline: Pipeline, decision: Decision, ttclid: str, *, refresh: bool
+        self, jar: dict[str, str], visitor: Visitor, pipeline: Pipeline, decision: Decision, ttclid: str, *, refresh: bool
     ) -> bytes:
         """Set-Cookie lines of the answer. ``ttclid`` is a new click id or empty; ``refresh`` renews what is there already."""
         if decision.explicitly_denied("marketing"):
@@ -97,6 +101,13 @@ class VisitorCookies:
 
     def _domain(self, pipeline: Pipeline, visitor: Visitor) -> str:
         return pipeline.cookie_domain(host_only(visitor.host)) if self._settings.domain == "auto" else ""
+
+
+def _usable(anonymous_id: str) -> bool:
+    # Nearly every one is a UUID or alike: told at half the cost of a match, which decides about the others.
+    if anonymous_id.replace("-", "").isalnum() and anonymous_id.isascii():
+        return _LEAST <= len(anonymous_id) <= _MOST
+    return _ANONYMOUS.fullmatch(anonymous_id) is not None
 
 
 def _clean(value: str) -> str:
