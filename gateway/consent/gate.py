@@ -93,12 +93,14 @@ class Gate:
             return self._decide(event_consent, mode, request)
         key: tuple[object, ...]
         if event_consent:
-            length = len(event_consent)
-            for category in event_consent:
+            # Lists first: the compiled build makes them, and tuples of them, without asking an iterator.
+            categories, granted = list(event_consent.keys()), list(event_consent.values())
+            length = len(categories)
+            for category in categories:
                 length += len(category)
             if length > _MAX_REMEMBERED:
                 return self._decide(event_consent, mode, request)
-            key = (request.key, mode, tuple(event_consent), tuple(event_consent.values()))
+            key = (request.key, mode, tuple(categories), tuple(granted))
         else:
             key = (request.key, mode)
         found = self._memo.get(key)

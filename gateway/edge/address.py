@@ -184,7 +184,8 @@ class Addresses:
 
 def _joined(headers: Mapping[str, str] | CIMultiDictProxy[str], name: str) -> str:
     if isinstance(headers, CIMultiDictProxy):
-        return ",".join(headers.getall(name))
+        values = headers.getall(name)
+        return values[0] if len(values) == 1 else ",".join(values)
     return headers[name]
 
 
