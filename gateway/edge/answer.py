@@ -9,7 +9,8 @@ TikTok's envelope instead.
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -77,6 +78,7 @@ _GIF_HEADERS = b"Content-Type: image/gif\r\nCache-Control: no-store\r\n"
 SUCCESS_BODY = b'{"success":true}'
 _NOT_STORED = "the events could not be stored; try again"
 _RETRY_AFTER_S = 5
+_status_lines: Final[dict[int, bytes]] = {}
 
 TIKTOK_CODES: dict[Reason, int] = {
     Reason.BAD_TOKEN: 40105,
@@ -87,6 +89,14 @@ TIKTOK_CODES: dict[Reason, int] = {
     Reason.SPOOL_UNAVAILABLE: 50000,
 }
 """Refusal of a native request → code in TikTok's own envelope; what is not listed is 40002, a parameter error."""
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer, with its line end."""
+    line = _status_lines.get(status)
+    if line is None:
+        line = _status_lines[status] = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+    return line
 
 
 def json_answer(status: int, document: Any, headers: bytes = b"") -> Answer:

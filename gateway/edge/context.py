@@ -15,6 +15,7 @@ from gateway.edge.cohort import Cohorts
 from gateway.edge.head import Head
 from gateway.edge.holdings import Holdings
 from gateway.edge.limits import Patience
+from gateway.edge.plain import PlainReader
 from gateway.edge.settings import EdgeSettings
 from gateway.edge.upstream import Upstream
 
@@ -82,6 +83,7 @@ class Context:
         "now",
         "observe",
         "patience",
+        "plain",
         "prefix",
         "prefix_slash",
         "refused",
@@ -105,6 +107,7 @@ class Context:
         self.patience = Patience(settings.limits)
         self.prefix = settings.prefix
         self.prefix_slash = settings.prefix + "/"
+        self.plain = PlainReader(self.prefix_slash, settings.limits.max_header_bytes, settings.limits.max_header_fields)
         self.collector = collector
         self.observe: Callable[[str, int, float], None] = metrics.observe_http
         self.upstream = upstream

@@ -33,6 +33,7 @@ class Head:
         """Undecoded, without the ``?``; '' if there is none."""
         self.headers = headers
         self.raw_headers = raw_headers
+        """For the app: empty if a request that is not for it was read without aiohttp's parser."""
         self.version = version
 
     def __repr__(self) -> str:

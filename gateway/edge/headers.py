@@ -8,6 +8,7 @@ X-Forwarded-For/-Proto/-Host (and Forwarded where it was used). Change together 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 
 from multidict import CIMultiDictProxy, istr
 
@@ -27,12 +28,15 @@ KEEP_ALIVE = (b"Connection", b"keep-alive")
 PRIVATE = (b"Cache-Control", b"private")
 _UPGRADE_FIELD = (b"Connection", b"Upgrade")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_HOST = istr("Host")
+_HOST: Final = istr("Host")
+_TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 _CACHE_CONTROL = istr("Cache-Control")
 _SHARED_CACHING = tuple(map(istr, ("Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
 _PRIVATE = frozenset({"private", "no-store"})
 _ACCEPT, _FETCH_DEST = istr("Accept"), istr("Sec-Fetch-Dest")
 _PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
+_known_hosts: Final[set[str]] = set()
+_KNOWN_HOSTS_MAX: Final = 256
 
 
 class Refused(Exception):
@@ -80,6 +84,32 @@ def _kind(name: bytes) -> int:
 
 def _hyphened(name: bytes) -> bytes:
     return name.lower().replace(b"_", b"-")
+
+
+def checked(target: str, version: tuple[int, int], fields: CIMultiDictProxy[str]) -> tuple[str, str]:
+    """Path and query of a request. Refused is what llhttp lets pass and we do not."""
+    if version != (1, 1):
+        if version != (1, 0):
+            raise Refused("not HTTP/1.0 or HTTP/1.1")
+        if _TRANSFER_ENCODING in fields:
+            raise Refused("Transfer-Encoding in HTTP/1.0")
+    elif _TRANSFER_ENCODING in fields and fields[_TRANSFER_ENCODING].lower() != "chunked":
+        raise Refused("a Transfer-Encoding other than chunked")
+    host = fields.get(_HOST)
+    if host is not None and host not in _known_hosts:
+        if not valid_host(host):
+            raise Refused("the Host field is not one host name")
+        if len(_known_hosts) < _KNOWN_HOSTS_MAX:
+            _known_hosts.add(host)
+    if target[0] == "/":
+        path, _, query = target.partition("?")
+        return path, query
+    return split_target(target, host or "")
+
+
+def known(host: str) -> bool:
+    """Whether a Host field was found to be valid before."""
+    return host in _known_hosts
 
 
 def split_target(target: str, host: str) -> tuple[str, str]:

@@ -1,25 +1,23 @@
 """One visitor's connection (io): aiohttp's C request parser, the collector, the pass-through.
 
-Law: of aiohttp only ``HttpRequestParser`` and the streams it fills are used (the contract test pins what we rely on). With
-``max_msg_queue_size=1`` the parser stops behind each request, so that one request is in work at a time and later ones wait
-unread: answers leave in order without a queue. A body that has arrived is answered before the callback returns, without a task.
+Law: of aiohttp only ``HttpRequestParser`` and the streams it fills are used (the contract test pins what we rely on). With ``max_msg_queue_size=1`` the parser stops behind
+each request, so that one request is in work at a time and later ones wait unread: answers leave in order without a queue. A body that has arrived is answered before the
+callback returns, without a task. A plain request passes the parser by (``plain.py``), but only while the parser is known to be between two requests and to keep nothing.
 Streams are drained after every feed; the parser never has to pause reading, and its demands to do so are ignored.
 """
 
 import asyncio
 import logging
 import time
-from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import http_parser
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_writer import HttpVersion10, HttpVersion11
 from multidict import istr
 
 from gateway.edge import headers
-from gateway.edge.address import UNIX_PEER, Client, valid_host
-from gateway.edge.answer import Answer, Deferred
+from gateway.edge.address import UNIX_PEER, Client
+from gateway.edge.answer import Answer, Deferred, status_line
 from gateway.edge.context import Context
 from gateway.edge.faults import FAULTS, Fault, error_page
 from gateway.edge.head import Head
@@ -34,16 +32,10 @@ _log = logging.getLogger(__name__)
 _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
 _HOST: Final = istr("Host")
-_TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 _CONTENT_LENGTH: Final = istr("Content-Length")
 _EXPECT: Final = istr("Expect")
 _UPGRADE: Final = istr("Upgrade")
-_VERSION_10: Final = HttpVersion10
-_VERSION_11: Final = HttpVersion11
 _NOBODY = Client("", "", "http", "")
-_known_hosts: Final[set[str]] = set()
-_KNOWN_HOSTS_MAX: Final = 256
-_STATUS_LINES: Final[dict[int, bytes]] = {}
 _clock: Final = time.perf_counter
 
 
@@ -57,6 +49,7 @@ class EdgeProtocol(ClientLine):
     """A connection of the edge listener."""
 
     __slots__ = (
+        "_clear",
         "_deferred",
         "_fed",
         "_gathered",
@@ -76,6 +69,8 @@ class EdgeProtocol(ClientLine):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._parser: Any = None
+        self._clear = True
+        """The parser is between two requests and keeps nothing: a plain request may pass it by."""
         self._peer = ""
         self._head: Head | None = None
         self._head_bytes = 0
@@ -159,7 +154,10 @@ class EdgeProtocol(ClientLine):
 
     def _advance(self, data: bytes) -> None:
         """Feed the parser until it has nothing more or a request is being worked on."""
+        if self._clear and self._phase == IDLE and (self._take_plain(data) if data else not self._tail):
+            return
         while self._parser is not None:
+            clear, self._clear = self._clear, False
             try:
                 fed: tuple[Any, bool, bytes] = self._parser.feed_data(data)
             except Exception as error:  # noqa: BLE001 - whatever the parser raises is the sender's fault, and the end
@@ -168,11 +166,15 @@ class EdgeProtocol(ClientLine):
             messages = fed[0]
             if messages:
                 message, payload = messages[0]
+                # The head ends with the first empty line. A body in chunks is longer than what is counted of it.
+                self._clear = clear and data.find(b"\r\n\r\n") + 4 + payload.total_bytes == len(data)
                 self._begin(message, payload, len(data))
             elif self._phase == BODY:
-                self._continue()
+                self._continue(len(data))
             elif data:
                 self._part_of_head(len(data))
+            else:
+                self._clear = clear
             if self._phase != IDLE or self._blocked or not (messages or data):
                 if self._tail or len(data) > TAIL_BYTES:
                     self._note_tail(len(data), begun=bool(messages))
@@ -198,6 +200,34 @@ class EdgeProtocol(ClientLine):
         if self._head_bytes > 2 * self._context.limits.max_header_bytes:
             self._refuse(Fault.HEAD_TOO_LARGE)
 
+    def _take_plain(self, data: bytes) -> bool:
+        """Begin with a request that needs no parser, see ``plain.py``. False: it does."""
+        context = self._context
+        # more is the parser's, which keeps books of what waits
+        read = context.plain.read(data) if len(data) <= TAIL_BYTES else None
+        if read is None:
+            return False
+        head, body = read
+        if not headers.known(head.headers.get(_HOST, "")):
+            return False
+        self._started = _clock()
+        self._recognise(head.headers)
+        self._head = head
+        self._http10 = False
+        self._keep = not context.draining
+        self._phase = ANSWER
+        self._since = context.now
+        context.cohorts.arrived(self, head, body)
+        return True
+
+    def _recognise(self, fields: Any) -> None:
+        """Whose request it is."""
+        addresses = self._context.addresses
+        key = addresses.key(self._peer, fields)
+        if key != self._who_key:
+            self._who = addresses.resolve(key)
+            self._who_key = key
+
     def _begin(self, message: Any, payload: Any, size: int) -> None:
         self._started = _clock()
         context = self._context
@@ -205,16 +235,13 @@ class EdgeProtocol(ClientLine):
         raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
         method: str = message.method
         target: str = message.path
-        version = message.version
+        version: tuple[int, int] = message.version
         upgrade: bool = message.upgrade
-        key = context.addresses.key(self._peer, fields)
-        if key != self._who_key:
-            self._who = context.addresses.resolve(key)
-            self._who_key = key
+        self._recognise(fields)
         try:
             if upgrade and (method == "CONNECT" or message.chunked or not payload.is_eof() or payload.total_bytes):
                 raise headers.Refused("CONNECT, or an Upgrade with a body")
-            path, query = _check(target, version, fields)
+            path, query = headers.checked(target, version, fields)
         except headers.Refused as refused:
             _log.debug("request refused", extra={"why": str(refused)})
             self._refuse(Fault.MALFORMED)
@@ -226,7 +253,7 @@ class EdgeProtocol(ClientLine):
             return
         self._head_bytes = 0
         head = self._head = Head(method, target.encode("ascii"), path, query, fields, raw_headers, version)
-        self._http10 = version is _VERSION_10
+        self._http10 = not version[1]
         # behind an Upgrade the parser stops, whoever answers it: what follows is read by a tunnel or not at all
         self._keep = not message.should_close and not upgrade and not context.draining
         self._payload = payload
@@ -246,10 +273,11 @@ class EdgeProtocol(ClientLine):
         else:
             self._pass_on(message, head, context.upstream, complete)
 
-    def _continue(self) -> None:
-        """More of the body of the request in work."""
+    def _continue(self, size: int) -> None:
+        """More of the body of the request in work: ``size`` bytes were fed."""
         payload = self._payload
-        complete = payload.is_eof()
+        complete: bool = payload.is_eof()
+        self._clear = complete and payload.total_bytes - self._fed == size
         data = payload.read_nowait()
         if complete:
             self._phase = ANSWER
@@ -337,9 +365,8 @@ class EdgeProtocol(ClientLine):
             length += b"Connection: close\r\n"
         elif self._http10:
             length += b"Connection: keep-alive\r\n"
-        line = _STATUS_LINES.get(status) or _status_line(status)
         self._sent = True
-        transport.write(b"%b%b%b%b\r\n%b" % (line, answer.headers, context.date, length, body))
+        transport.write(b"%b%b%b%b\r\n%b" % (status_line(status), answer.headers, context.date, length, body))
         if self._started:
             context.observe("collect", status, _clock() - self._started)
         self._ended()
@@ -467,32 +494,6 @@ class EdgeProtocol(ClientLine):
         self._pieces = None
         self._account()
         self._send(fault if isinstance(fault, Answer) else FAULTS[fault])
-
-
-def _check(target: str, version: Any, fields: Any) -> tuple[str, str]:
-    """What llhttp lets pass and we do not. Returns path and query."""
-    if version is not _VERSION_11:
-        if version is not _VERSION_10:
-            raise headers.Refused("not HTTP/1.0 or HTTP/1.1")
-        if _TRANSFER_ENCODING in fields:
-            raise headers.Refused("Transfer-Encoding in HTTP/1.0")
-    elif _TRANSFER_ENCODING in fields and fields[_TRANSFER_ENCODING].lower() != "chunked":
-        raise headers.Refused("a Transfer-Encoding other than chunked")
-    host: str | None = fields.get(_HOST)
-    if host is not None and host not in _known_hosts:
-        if not valid_host(host):
-            raise headers.Refused("the Host field is not one host name")
-        if len(_known_hosts) < _KNOWN_HOSTS_MAX:
-            _known_hosts.add(host)
-    if target[0] == "/":
-        path, _, query = target.partition("?")
-        return path, query
-    return headers.split_target(target, host or "")
-
-
-def _status_line(status: int) -> bytes:
-    line = _STATUS_LINES[status] = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
-    return line
 
 
 def _too_large(error: BaseException) -> bool:
