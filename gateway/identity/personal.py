@@ -24,11 +24,11 @@ DROP: Final = 4
 """A person's or a secret: its value never leaves."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-_MAX_KEY = 64
-_MEMO = 8192
+_MAX_KEY: Final = 64
+_MEMO: Final = 8192
 
-_HASHES = frozenset("sha sha1 sha256 md5 hash hashed hex".split())
-_NOUNS = frozenset("""
+_HASHES: Final = frozenset("sha sha1 sha256 md5 hash hashed hex".split())
+_NOUNS: Final = frozenset("""
     email emails mail phone phones telephone tel mobile cell cellphone fax msisdn whatsapp
     firstname lastname fullname surname forename nickname username birthday birthdate dob ssn passport iban
     password passwd pwd passcode secret token tokens authorization credential credentials cookie otp cvv cvc
@@ -36,7 +36,7 @@ _NOUNS = frozenset("""
     strasse geburtsdatum passwort contrasena
 """.split())  # fmt: skip
 """As the last word of a key they decide, whatever stands before them."""
-_PAIRS = frozenset("""
+_PAIRS: Final = frozenset("""
     emailaddress mailaddress phonenumber telephonenumber mobilenumber cellnumber mobilephone cellphone contactnumber
     firstname lastname givenname familyname middlename maidenname fullname birthdate dateofbirth
     addressline streetaddress streetname housenumber postaladdress taxid nationalid vatnumber passportnumber idnumber
@@ -44,52 +44,52 @@ _PAIRS = frozenset("""
     sessionid userid customerid externalid externalids visitorid memberid anonymousid deviceid advertisingid ipaddress
 """.split())  # fmt: skip
 """The last two (or three) words, joined."""
-_NUMBERED = frozenset("phone telephone tel mobile cell cellphone fax contact whatsapp msisdn telefon handy".split())
+_NUMBERED: Final = frozenset("phone telephone tel mobile cell cellphone fax contact whatsapp msisdn telefon handy".split())
 """Before ``no``, ``nr`` or ``num``: a number to call."""
-_NUMBERS = frozenset(f"{kind}{number}" for kind in _NUMBERED for number in ("no", "nr", "num"))
-_EXACT = frozenset(
+_NUMBERS: Final = frozenset(f"{kind}{number}" for kind in _NUMBERED for number in ("no", "nr", "num"))
+_EXACT: Final = frozenset(
     "em gender_identity ip idfa idfv gaid aaid adid street street1 street2 address address1 address2 useragent auth session".split()
 )
-_WHO = frozenset("""
+_WHO: Final = frozenset("""
     first last full given family middle maiden nick user customer billing shipping contact recipient buyer guest passenger member holder cardholder
     driver traveler traveller patient employee student subscriber client sender visitor lead owner attendee parent child login account person display your my
 """.split())  # fmt: skip
 """``<who>_name`` is a person's; ``product_name``, ``page_name`` are not."""
-_PREMISES = frozenset(
+_PREMISES: Final = frozenset(
     "hotel store shop venue property listing dealer dealership branch merchant restaurant destination pickup web".split()
 )
 """Whose address is a place of business."""
-_PERSONS = frozenset("""
+_PERSONS: Final = frozenset("""
     customer user buyer recipient person contact visitor passenger traveler traveller driver attendee patient student subscriber sender
     customers users contacts passengers travelers travellers drivers attendees
 """.split())  # fmt: skip
-_PARTIES = frozenset("""
+_PARTIES: Final = frozenset("""
     billing shipping delivery account profile lead client guest guests member members participants traits company household
     customerinfo customerdetails customerdata userinfo userdata userdetails userproperties contactinfo contactdetails
     billinginfo billingdetails shippinginfo shippingdetails passengerdetails guestdetails personal personalinfo
 """.split())  # fmt: skip
-_CODES = frozenset("""
+_CODES: Final = frozenset("""
     id ids sku skus gtin ean upc isbn mpn asin vin barcode number no code codes ref reference price value revenue total subtotal amount quantity tax discount
     date time timestamp version currency uuid guid order transaction invoice
 """.split())  # fmt: skip
-_TRAITS = frozenset("""
+_TRAITS: Final = frozenset("""
     name nickname avatar photo picture image zip zipcode postalcode postcode plz city title salutation description bio about id uid gender sex age
     lat latitude lng lon longitude location login handle website fn ln ph
 """.split())  # fmt: skip
 """In what describes a person these too are personal."""
-_QUERY = frozenset("""
+_QUERY: Final = frozenset("""
     e em ph fn ln name names code key user uid login auth sig signature sid session credential hmac jwt otp pin zip zipcode postalcode postcode
     pass userpass loginpass fname lname street city dob birthday jsessionid phpsessid sessid
 """.split())  # fmt: skip
 """In URLs these too: an OAuth code, a reset key, a name typed into a form."""
-_SECRET_CODES = frozenset(
+_SECRET_CODES: Final = frozenset(
     "auth authorization verification verify reset access invite activation security login otp confirm confirmation magic".split()
 )
 """``<one of these>_code`` and ``_key`` in a URL opens something; ``coupon_code`` and ``product_code`` do not."""
 
-_properties: dict[str, int] = {}
-_traits: dict[str, int] = {}
-_queries: dict[str, bool] = {}
+_properties: Final[dict[str, int]] = {}
+_traits: Final[dict[str, int]] = {}
+_queries: Final[dict[str, bool]] = {}
 
 
 def property_kind(key: str) -> int:

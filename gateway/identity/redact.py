@@ -2,14 +2,14 @@
 
 Law: e-mail addresses and telephone numbers in any string, values under keys that name a person or a secret, and such parameters of URLs never leave here; what
 :mod:`gateway.identity.spot` calls no number stays. Results can always be serialised: integers that JSON cannot hold, broken Unicode and overlong strings are
-replaced. Nearly all events have nothing to remove: :func:`untouched` tells so from the serialised whole, and only where it cannot is every string looked at – within
+replaced. Nearly all events have nothing to remove: :func:`untouched` tells so from all their strings at once, and only where it cannot is each looked at – within
 an :class:`_Allowance`: what an event holds beyond what any event needs is lost unread, so that a hostile one cannot hold up the others.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
 from gateway.identity import spot
@@ -40,46 +40,66 @@ __all__ = [
     "url",
 ]
 
-REDACTED = "[redacted]"
-REDACTED_IN_URL = "redacted"
-MAX_TEXT = 8192
-_MAX_DEPTH = 40
-_EQUALS = 61
-_MAX_UNQUOTE = 3
-_MAX_DECODED = 64
-_MAX_VALUES = 20_000
-_MAX_READ = 64 << 10
-_MAX_UNKNOWN, _MAX_UNKNOWN_PARAMETERS = 2000, 64
+REDACTED: Final = "[redacted]"
+REDACTED_IN_URL: Final = "redacted"
+MAX_TEXT: Final = 8192
+_MAX_DEPTH: Final = 40
+_MAX_NESTED: Final = 253
+"""Objects and lists within one another of a document left as it is: what writes a sealed event goes one deeper and no further."""
+_MAX_UNQUOTE: Final = 3
+_MAX_DECODED: Final = 64
+_MAX_VALUES: Final = 20_000
+_MAX_READ: Final = 64 << 10
+_MAX_UNKNOWN: Final = 2000
+_MAX_UNKNOWN_PARAMETERS: Final = 64
 """Keys and parameters that are judged before a text or document is no longer called calm."""
-_NEW_KEY = 4
+_FEW: Final = 16
+"""Keys that are judged at once, whatever that costs."""
+_NEW_KEY: Final = 4
 """What a key that was never seen costs, in values."""
-_EACH = 64
+_EACH: Final = 64
 """What a string costs however short it is, in characters."""
-_INT64 = range(-(2**63), 2**64)
+_INT64: Final = range(-(2**63), 2**64)
+_SHORT: Final = 2**60
+"""Integers up to it need no look at the range."""
 
 _PARAMETER = re.compile(r"([?&;#])([^?&;#=\s\"\\]{1,100})=([^?&;#\s\"]*)")
-_RAW_KEY = re.compile(rb"[?&;#]([^?&;#=\s\"\\]{1,100})=")
+_KEY = re.compile(r"[?&;#]([^?&;#=\s\"\\]{1,100})=")
 _USERINFO = re.compile(r"//[^/?#\s]*@")
 _JSON_KEY = re.compile(r"\"([^\"]{1,64})\"\s*:")
 
-_clean_keys: set[str] = set()
+_clean_keys: Final[set[str]] = set()
 """Keys of properties seen to be plain, codes or, with a value that is no text, a party's."""
-_parties: set[str] = set()
+_parties: Final[set[str]] = set()
 """Those of them under which an object would describe a person."""
-_clean_parameters: set[bytes] = set()
-_MEMO = 8192
+_clean_parameters: Final[set[str]] = set()
+_MEMO: Final = 8192
 
 
-def untouched(properties: dict[str, Any], context: dict[str, Any], raw: bytes, known: Iterable[str] = ()) -> bool:
-    """Nothing would be removed. ``raw`` is one JSON document of both and of what else is to be looked at; ``known`` as in :func:`text`."""
-    if not spot.calm(raw) or not _calm_parameters(raw):
+def untouched(
+    name: str, event_id: str, page: dict[str, str], properties: dict[str, Any], context: dict[str, Any], known: Iterable[str] = ()
+) -> bool:
+    """Nothing of an event would be removed, and all of it can be serialised; ``known`` as in :func:`text`."""
+    texts = [name, event_id]
+    for field, value in page.items():
+        texts.append("?" + value if field == "search" else value)
+    new: dict[str, bool] = {}
+    if not (_gather(properties, texts, new, 1) and _gather(context, texts, new, 1)):
         return False
-    unknown = iter(range(_MAX_UNKNOWN))
-    if not (_clean(properties, unknown) and _clean(context, unknown)):
+    # No pattern reaches over a quotation mark: what holds for them joined holds for each.
+    whole = '"'.join(texts)
+    try:
+        if not _calm(whole):
+            return False
+    except UnicodeEncodeError:
         return False
-    if known and _mentions(raw.decode("utf-8", "replace"), known):
+    if known and _mentions(whole, known):
         return False
-    return len(raw) <= MAX_TEXT or max(map(len, raw.split(b'"'))) <= MAX_TEXT
+    if len(whole) > MAX_TEXT and max(map(len, texts)) > MAX_TEXT:
+        return False
+    if new:
+        _learn(new)
+    return True
 
 
 def text(value: str, known: Iterable[str] = (), *, grouped: bool = True) -> str:
@@ -91,8 +111,7 @@ def text(value: str, known: Iterable[str] = (), *, grouped: bool = True) -> str:
 def _text(value: str, known: Iterable[str], *, grouped: bool, depth: int) -> str:
     if not value.isascii():
         value = value.encode("utf-8", "replace").decode()
-    raw = value.encode()
-    if not known and spot.calm(raw) and _calm_parameters(raw):
+    if not known and _calm(value):
         return value
     mark = REDACTED
     if "://" in value or value[:1] == "/":
@@ -127,17 +146,19 @@ def identifier_is_clean(value: str) -> bool:
 
 def properties(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """Properties or context, redacted."""
-    return _object(value, property_kind, known, 0, _Allowance())
+    return _object(value, False, known, 0, _Allowance())
 
 
 def traits(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """What of the traits says nothing about who the person is."""
-    return _object(value, trait_kind, known, 0, _Allowance())
+    if len(value) <= _FEW and all(trait_kind(key) == DROP for key in value):
+        return {}  # nearly always there is nothing else among them
+    return _object(value, True, known, 0, _Allowance())
 
 
 def tree(value: Any) -> Any:
     """Any JSON value, redacted as a property's."""
-    return _value(value, PLAIN, property_kind, (), 0, _Allowance())
+    return _value(value, PLAIN, False, (), 0, _Allowance())
 
 
 class _Allowance:
@@ -153,10 +174,8 @@ class _Allowance:
         """:func:`text`; ``''`` where the string is overlong or the allowance used up."""
         if len(value) > MAX_TEXT:
             return ""
-        if value.isascii():
-            raw = value.encode()
-            if spot.calm(raw) and _calm_parameters(raw) and not (known and _mentions(value, known)):
-                return value
+        if value.isascii() and _calm(value) and not (known and _mentions(value, known)):
+            return value
         self._characters -= len(value) + _EACH
         return _text(value, known, grouped=grouped, depth=0) if self._characters >= 0 else ""
 
@@ -187,93 +206,121 @@ def _without(value: str, known: Iterable[str], mark: str) -> str:
     return value
 
 
-def _object(value: dict[str, Any], judge: Any, known: Iterable[str], depth: int, allowance: _Allowance) -> dict[str, Any]:
+def _object(value: dict[str, Any], of_person: bool, known: Iterable[str], depth: int, allowance: _Allowance) -> dict[str, Any]:
     kept = {}
     for key, inner in value.items():
         if allowance.values <= 0:
             break
         allowance.values -= 1 if key in _clean_keys else _NEW_KEY
-        kind = judge(key)
+        kind = trait_kind(key) if of_person else property_kind(key)
         if kind == DROP or (key not in _clean_keys and allowance.text(key, known, grouped=True) != key):
             continue
-        kept[key] = _value(inner, kind, judge, known, depth + 1, allowance)
+        kept[key] = _value(inner, kind, of_person, known, depth + 1, allowance)
     return kept
 
 
-def _value(value: Any, kind: int, judge: Any, known: Iterable[str], depth: int, allowance: _Allowance) -> Any:
+def _value(value: Any, kind: int, of_person: bool, known: Iterable[str], depth: int, allowance: _Allowance) -> Any:
     shape = type(value)
     if shape is str:
         return "" if kind == PERSON else allowance.text(value, known, grouped=kind != CODE)
     if shape is int:
-        return value if value in _INT64 else None
+        return value if _is_scalar(value) else None
     if depth > _MAX_DEPTH:
         return None
     if shape is dict:
-        return _object(value, trait_kind if kind in {PERSON, PARTY} else judge, known, depth, allowance)
+        return _object(value, of_person or kind in (PERSON, PARTY), known, depth, allowance)
     if shape is list:
         some = value[: max(0, allowance.values)]
         allowance.values -= len(some)
-        return [_value(inner, kind, judge, known, depth + 1, allowance) for inner in some]
-    return value if shape in {float, bool} else None
+        return [_value(inner, kind, of_person, known, depth + 1, allowance) for inner in some]
+    return value if _is_scalar(value) else None
 
 
-def _clean(value: dict[str, Any], unknown: Iterator[int]) -> bool:
-    if not _clean_keys.issuperset(value) and not all(_learn(key, unknown) for key in value):
+def _gather(value: dict[str, Any], texts: list[str], new: dict[str, bool], depth: int) -> bool:
+    """Add to ``texts`` what has to be looked at, and to ``new`` the keys never seen. False where something would surely be removed, or the walk has to decide."""
+    if depth > _MAX_NESTED:
         return False
     for key, inner in value.items():
+        if key not in _clean_keys and not _harmless(key, texts, new):
+            return False
         shape = type(inner)
-        if shape is dict or shape is list:
-            if key in _parties:
+        if shape is str:
+            texts.append(inner)
+        elif shape is dict or shape is list:
+            if key in _parties or (new and new.get(key)):
                 return False
             if shape is dict:
-                if not _clean(inner, unknown):
+                if not _gather(inner, texts, new, depth + 1):
                     return False
+            elif depth == _MAX_NESTED:
+                return False
             else:
                 for item in inner:
                     if type(item) is dict:
-                        if not _clean(item, unknown):
+                        if not _gather(item, texts, new, depth + 2):
                             return False
-                    elif type(item) is list:
+                    elif type(item) is str:
+                        texts.append(item)
+                    elif not _is_scalar(item):
                         return False  # lists of lists are rare: let the walk decide
+        elif not _is_scalar(inner):
+            return False
     return True
 
 
-def _learn(key: str, unknown: Iterator[int]) -> bool:
-    if key in _clean_keys:
-        return True
-    # Judging is dear: a document of nothing but new keys is left to the walk, which stops in time.
-    if next(unknown, None) is None:
-        return False
-    kind = property_kind(key)
-    if kind in {PERSON, DROP}:
-        return False
-    if len(key) <= 64:  # it came with a calm document, so it holds neither an address nor a number
-        if len(_clean_keys) >= _MEMO:
-            _clean_keys.clear()
-            _parties.clear()
-        _clean_keys.add(key)
-    if kind == PARTY:
-        _parties.add(key)
+def _is_scalar(value: Any) -> bool:
+    shape = type(value)
+    if shape is int:
+        number: int = value
+        return -_SHORT <= number <= _SHORT or number in _INT64
+    return value is None or shape is float or shape is bool
+
+
+def _harmless(key: str, texts: list[str], new: dict[str, bool]) -> bool:
+    if key not in new:
+        # Judging is dear: a document of nothing but new keys is left to the walk, which stops in time.
+        if len(new) >= _MAX_UNKNOWN:
+            return False
+        kind = property_kind(key)
+        if kind in (PERSON, DROP):
+            return False
+        new[key] = kind == PARTY
+        texts.append(key)
     return True
 
 
-def _calm_parameters(raw: bytes) -> bool:
-    if _EQUALS not in raw:
-        return True
+def _learn(new: dict[str, bool]) -> None:
+    for key, party in new.items():
+        if len(key) <= 64:  # it came with a calm document, so it holds neither an address nor a number
+            if len(_clean_keys) >= _MEMO:
+                _clean_keys.clear()
+                _parties.clear()
+            _clean_keys.add(key)
+            if party:
+                _parties.add(key)
+
+
+def _calm(value: str) -> bool:
+    return spot.calm(value) and ("=" not in value or _calm_parameters(value))
+
+
+def _calm_parameters(value: str) -> bool:
     # Nearly always each is one that was seen to be clean: then it need not be told exactly where they begin.
-    pieces = raw.split(b"=", _MAX_UNKNOWN_PARAMETERS)
-    if _EQUALS not in pieces.pop():
-        for piece in pieces:
-            if piece[max(piece.rfind(b"&"), piece.rfind(b"?")) + 1 :] not in _clean_parameters:
-                break
-        else:
-            return True
+    last, at = 0, value.find("=")
+    while at >= 0:
+        begin = value.rfind("&", last, at) + 1 or value.rfind("?", last, at) + 1 or last
+        if value[begin:at] not in _clean_parameters:
+            break
+        last = at + 1
+        at = value.find("=", last)
+    else:
+        return True
     # Parameters stand together in one URL or two: what lies before the first and after the last need not be searched.
     unknown = 0
-    for key in _RAW_KEY.findall(raw, max(0, raw.find(b"=") - 101), raw.rfind(b"=") + 1):
+    for key in _KEY.findall(value, max(0, at - 101), value.rfind("=") + 1):
         if key not in _clean_parameters:
             unknown += 1
-            if unknown > _MAX_UNKNOWN_PARAMETERS or is_personal_query(key.decode("utf-8", "replace")):
+            if unknown > _MAX_UNKNOWN_PARAMETERS or is_personal_query(key):
                 return False
             if len(key) <= 64:
                 if len(_clean_parameters) >= _MEMO:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
-import orjson
-
 from gateway.event import fields
 from gateway.event.model import Event
 from gateway.identity import browser_id, click_id, normalise, redact
@@ -170,7 +168,7 @@ class Sealer:
         if event.locale and _is_locale(event.locale):
             user["locale"] = event.locale
         name, properties, context, given = event.name, event.properties, event.context, event.event_id or event_id
-        if not _untouched((name, given, page, properties, context), known):
+        if not redact.untouched(name, given, page, properties, context, known):
             name = redact.text(name, known)
             page = redact.page(page, known)
             properties, context = redact.properties(properties, known), redact.properties(context, known)
@@ -298,14 +296,6 @@ class Sealer:
             findings.append("event_time: not plausible; the time of receipt is used")
             return int(received)
         return int(min(moment, received))
-
-
-def _untouched(parts: tuple[str, str, dict[str, str], dict[str, Any], dict[str, Any]], known: tuple[str, ...]) -> bool:
-    try:
-        raw = orjson.dumps(parts)
-    except (TypeError, ValueError):
-        return False  # something that cannot be written: the walk replaces it
-    return redact.untouched(parts[3], parts[4], raw, known)
 
 
 def _spellings(raw: Any) -> tuple[str, ...]:

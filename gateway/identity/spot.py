@@ -6,6 +6,7 @@ repetitions are bounded or possessive, and a run is entered only at its start. :
 """
 
 import re
+from typing import Final
 
 import phonenumbers
 
@@ -35,37 +36,48 @@ _MAX_CHECKS = 16
 _MAX_ROUNDS = 4
 """A text that still has some behind others after that is one of nothing else."""
 
-# The same over the bytes of a whole document, wider than the patterns above.
-_RAW_ENCODED = re.compile(rb"%(?:25){0,4}(?:40|2[bB])|[tT]el%3[aA]")
-_RAW_PLUS = re.compile(rb"\+[ ().\-/%\\trn\x80-\xff]{0,9}[1-9](?:[ ().\-/%\\trn\x80-\xff]{0,9}[0-9]){6}")
-_RAW_HIDING = re.compile(rb"=[^&;#\s\"=]*?(?:%(?:2[2567]|3[adfADF]|7[bB])|[0-9](?:%20|\+)\(?[0-9]{2})")
+# The same over a whole document's strings, wider than the patterns above.
+_ANY_ENCODED = re.compile(r"%(?:25){0,4}(?:40|2[bB])|[tT]el%3[aA]")
+_ANY_PLUS = re.compile(r"\+[ \t\r\n().\-/%\x80-\U0010ffff]{0,9}[1-9](?:[ \t\r\n().\-/%\x80-\U0010ffff]{0,9}[0-9]){6}")
+_ANY_HIDING = re.compile(r"=[^&;#\s\"=]*?(?:%(?:2[2567]|3[adfADF]|7[bB])|[0-9](?:%20|\+)\(?[0-9]{2})")
 """A parameter's value that may hold parameters, an object or a number of its own once it is decoded."""
-_RAW_WIDE = re.compile(rb"\xef\xbc[\xa0\x8b]")
-_RAW_ZERO = re.compile(rb"0(?<![\w.\-/+]0)(?:0[1-9]|[1-9][0-9]{0,4}\)?[ .\-/]{1,2}[0-9]{2})")
-_ONE, _AT_SIGN, _PERCENT, _PLUS_SIGN = b"1@%+"
-"""As numbers: ``64 in raw`` is one memchr, ``b"@" in raw`` eight times as dear."""
-_SHAPE = bytes(48 if 48 <= byte < 58 else 45 if byte in b" .-" else byte for byte in range(256))
+_ANY_ZERO = re.compile(r"0(?<![\w.\-/+]0)(?:0[1-9]|[1-9][0-9]{0,4}\)?[ .\-/]{1,2}[0-9]{2})")
+_INSIDE: Final = bytes(chr(byte).isalnum() or byte in b"_.-/+" for byte in range(128))
+"""Per ASCII character, whether no number begins with a zero right after it."""
+_MIN_DIGITS: Final = 9
+"""Numbers without a plus and without ``tel:`` have as many, or more."""
+_ONE: Final = 49
+_SHAPE: Final = bytes(48 if 48 <= byte < 58 else 45 if byte in b" .-" else byte for byte in range(256))
 """Digits become 0, gaps become -: one substring search then tells whether a number in American groups can be there."""
+_AMERICAN_SHAPE: Final = "000-0000"
 
 
-def calm(raw: bytes) -> bool:
-    """No trace of an address or a number in this UTF-8 text or JSON document."""
-    # On every event's way: single bytes are searched at memory speed, and each pattern begins with a byte that is rare or comes after such a search.
-    if _AT_SIGN in raw or b"el:" in raw:
+def calm(text: str) -> bool:
+    """No trace of an address or a number in this text. Raises UnicodeEncodeError where it is no Unicode."""
+    raw = text.encode()
+    # On every event's way: single characters are searched at memory speed, and each pattern comes after such a search.
+    if "@" in text or "el:" in text or "＠" in text or "＋" in text:
         return False
-    if _PERCENT in raw and (_RAW_ENCODED.search(raw) or _RAW_HIDING.search(raw)):
+    if "%" in text and (_ANY_ENCODED.search(text) or _ANY_HIDING.search(text)):
         return False
-    if _PLUS_SIGN in raw and (_RAW_PLUS.search(raw) or _RAW_HIDING.search(raw)):
+    if "+" in text and (_ANY_PLUS.search(text) or _ANY_HIDING.search(text)):
         return False
-    if _RAW_ZERO.search(raw):
+    if len(raw) < _MIN_DIGITS:
+        return True
+    at = text.find("0")
+    if len(raw) == len(text):  # a place in the one is the same in the other
+        while at > 0 and _INSIDE[raw[at - 1]]:
+            at = text.find("0", at + 1)
+    if at >= 0 and _ANY_ZERO.search(text, at):
         return False
-    shape = raw.translate(_SHAPE)
-    at = shape.find(b"000-0000")
+    shape = raw.translate(_SHAPE).decode("latin-1")
+    at = shape.find(_AMERICAN_SHAPE)
     while at >= 0:
-        if raw[at] > _ONE and shape[at + 8 : at + 9] != b"0":  # an exchange code begins with 2 to 9, four digits follow it
+        # An exchange code begins with 2 to 9, an area code stands before it and four digits follow.
+        if raw[at] > _ONE and shape[at - 1 : at] in {"-", ")"} and shape[at + 8 : at + 9] != "0":
             return False
-        at = shape.find(b"000-0000", at + 1)
-    return raw.isascii() or _RAW_WIDE.search(raw) is None
+        at = shape.find(_AMERICAN_SHAPE, at + 1)
+    return True
 
 
 def marked(text: str, mark: str, *, grouped: bool = True) -> str:
