@@ -49,6 +49,8 @@ _MAX_NESTED: Final = 253
 _MAX_UNQUOTE: Final = 3
 _MAX_DECODED: Final = 64
 _MAX_VALUES: Final = 20_000
+_HASTY_VALUES: Final = 400
+"""Values of a tree that is gone through again where that was not enough."""
 _MAX_READ: Final = 64 << 10
 _MAX_UNKNOWN: Final = 2000
 _MAX_UNKNOWN_PARAMETERS: Final = 64
@@ -86,16 +88,7 @@ def untouched(
     new: dict[str, bool] = {}
     if not (_gather(properties, texts, new, 1) and _gather(context, texts, new, 1)):
         return False
-    # No pattern reaches over a quotation mark: what holds for them joined holds for each.
-    whole = '"'.join(texts)
-    try:
-        if not _calm(whole):
-            return False
-    except UnicodeEncodeError:
-        return False
-    if known and _mentions(whole, known):
-        return False
-    if len(whole) > MAX_TEXT and max(map(len, texts)) > MAX_TEXT:
+    if not _all_calm(texts, known):
         return False
     if new:
         _learn(new)
@@ -146,14 +139,14 @@ def identifier_is_clean(value: str) -> bool:
 
 def properties(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """Properties or context, redacted."""
-    return _object(value, False, known, 0, _Allowance())
+    return _redacted(value, False, known)
 
 
 def traits(value: dict[str, Any], known: Iterable[str] = ()) -> dict[str, Any]:
     """What of the traits says nothing about who the person is."""
     if len(value) <= _FEW and all(trait_kind(key) == DROP for key in value):
         return {}  # nearly always there is nothing else among them
-    return _object(value, True, known, 0, _Allowance())
+    return _redacted(value, True, known)
 
 
 def tree(value: Any) -> Any:
@@ -164,20 +157,46 @@ def tree(value: Any) -> Any:
 class _Allowance:
     """How much of one tree is looked at: values, and characters of strings that may hold something personal."""
 
-    __slots__ = ("_characters", "values")
+    __slots__ = ("_characters", "texts", "values")
 
-    def __init__(self) -> None:
-        self.values = _MAX_VALUES
+    def __init__(self, values: int = _MAX_VALUES, texts: list[str] | None = None) -> None:
+        """With ``texts`` strings are not looked at but added to it, to be looked at together."""
+        self.values = values
+        self.texts = texts
         self._characters = _MAX_READ
 
     def text(self, value: str, known: Iterable[str], *, grouped: bool) -> str:
         """:func:`text`; ``''`` where the string is overlong or the allowance used up."""
         if len(value) > MAX_TEXT:
             return ""
+        if self.texts is not None:
+            self.texts.append(value)
+            return value
         if value.isascii() and _calm(value) and not (known and _mentions(value, known)):
             return value
         self._characters -= len(value) + _EACH
         return _text(value, known, grouped=grouped, depth=0) if self._characters >= 0 else ""
+
+
+def _redacted(value: dict[str, Any], of_person: bool, known: Iterable[str]) -> dict[str, Any]:
+    # Mostly it is keys that are personal, not the strings under the others: those are looked at together, as where nothing is removed.
+    texts: list[str] = []
+    hasty = _Allowance(_HASTY_VALUES, texts)
+    kept = _object(value, of_person, known, 0, hasty)
+    if hasty.values > 0 and _all_calm(texts, known):
+        return kept
+    return _object(value, of_person, known, 0, _Allowance())
+
+
+def _all_calm(texts: list[str], known: Iterable[str]) -> bool:
+    # No pattern reaches over a quotation mark: what holds for them joined holds for each.
+    whole = '"'.join(texts)
+    if len(whole) > MAX_TEXT and max(map(len, texts)) > MAX_TEXT:
+        return False
+    try:
+        return _calm(whole) and not (known and _mentions(whole, known))
+    except UnicodeEncodeError:
+        return False
 
 
 def _mentions(value: str, known: Iterable[str]) -> bool:
@@ -188,6 +207,8 @@ def _mentions(value: str, known: Iterable[str]) -> bool:
 def _without(value: str, known: Iterable[str], mark: str) -> str:
     for spelling in known:
         low = value.lower()
+        if spelling not in low:
+            continue
         if len(low) != len(value):
             # A capital whose small letter is two: places can be told in what is lower-case only.
             value = low

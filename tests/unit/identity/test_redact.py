@@ -237,6 +237,7 @@ def test_known_numbers_go_wherever_they_are_written():
         ("https://s.example/alice%20liddell/?q=Alice+Liddell#x", "https://s.example/redacted/?q=redacted#x"),
         ("Alice alone, Liddell alone", "Alice alone, Liddell alone"),
         ("\u0130 Alice Liddell", "i\u0307 [redacted]"),
+        ("\u0130STANBUL, Alice alone", "\u0130STANBUL, Alice alone"),
     ],
 )
 def test_known_names_go_in_any_case_and_never_out_of_a_word(text, clean):
@@ -320,6 +321,13 @@ def test_the_short_cut_says_yes_only_where_the_walk_changes_nothing(value):
     walked = orjson.dumps(redact.properties(value))
     if untouched(value):
         assert walked == raw
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(_TEXTS, _JSON, max_size=5), st.sampled_from([(), ("7700",), ("jane doe", "a")]))
+def test_looking_at_all_strings_together_gives_what_looking_at_each_does(value, known):
+    assert repr(redact.properties(value, known)) == repr(redact._object(value, False, known, 0, redact._Allowance()))
+    assert repr(redact.traits(value, known)) == repr(redact._object(value, True, known, 0, redact._Allowance()))
 
 
 _NUMBERS = st.text(st.sampled_from('0123456789 .-/()+=?&\n\t"a\u00a0'), max_size=24)
