@@ -84,6 +84,7 @@ def untouched(
     """Nothing of an event would be removed, and all of it can be serialised; ``known`` as in :func:`text`."""
     texts = [name, event_id]
     for field, value in page.items():
+        # A query holds parameters even where its mark is missing, see :func:`search`.
         texts.append("?" + value if field == "search" else value)
     new: dict[str, bool] = {}
     if not (_gather(properties, texts, new, 1) and _gather(context, texts, new, 1)):
