@@ -148,6 +148,7 @@ def test_grouped_digits_stay_where_a_code_is_expected(value):
         ("https://s.example/?reset_code=1&coupon_code=SPRING", "https://s.example/?reset_code=redacted&coupon_code=SPRING"),
         ("/account?email=jane", "/account?email=redacted"),
         ("https://s.example/?email=", "https://s.example/?email="),
+        (f"https://s.example/?{'é' * 60}_email=jane", f"https://s.example/?{'é' * 60}_email=redacted"),
     ],
 )
 def test_urls(url, clean):
@@ -275,10 +276,16 @@ def test_what_cannot_be_written_is_replaced():
     orjson.dumps(redact.properties(deep))
 
 
+def test_an_ordinary_uuid_is_calm():
+    assert spot.calm("550e8213-4567-41d4-a716-446655440000")
+    assert not spot.calm("550-213-4567")
+
+
 def test_overlong_strings_are_not_untouched():
     long = {"a": "x" * 9000}
     many = {f"a{n}": "x" * 100 for n in range(200)}
     assert not untouched(long)
+    assert not untouched({"a": "x" * 5000 + '"' + "x" * 5000})
     assert untouched(many)
 
 
