@@ -11,7 +11,7 @@ sends the same event under the old one and TikTok tells duplicates by name and i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.event.model import Wire
 from gateway.identity.seal import UserRule
@@ -23,9 +23,11 @@ from gateway.mapping.settings import Defaults, EventOverride, FieldMapping, Glob
 from gateway.mapping.steps import ContentsStep, Step, contents_steps, item_steps, user_rules
 from gateway.outcome import Outcome, Reason
 
-_MEMO = 4096
+_MEMO: Final = 4096
 """Plans kept: names are the senders' and there may be any number of them."""
-_SIGNAL, _PIXEL, _NATIVE = Wire.SIGNAL.value, Wire.PIXEL.value, Wire.NATIVE.value
+_SIGNAL: Final[str] = Wire.SIGNAL.value
+_PIXEL: Final[str] = Wire.PIXEL.value
+_NATIVE: Final[str] = Wire.NATIVE.value
 _PASSING_WIRES = frozenset({_PIXEL, _NATIVE})
 _WITHHELD = ("ip", "user_agent", "email", "phone")
 _SOUGHT = {"Search": "destination"}
@@ -50,21 +52,29 @@ class Unmapped(NamedTuple):
     detail: str
 
 
-class _Fields(NamedTuple):
+class _Fields:
     """Compiled field mappings that apply together."""
 
-    steps: tuple[Step, ...]
-    contents: tuple[ContentsStep, ...]
-    rules: tuple[UserRule, ...]
+    __slots__ = ("contents", "rules", "steps")
+
+    def __init__(self, steps: tuple[Step, ...], contents: tuple[ContentsStep, ...], rules: tuple[UserRule, ...]) -> None:
+        self.steps = steps
+        self.contents = contents
+        self.rules = rules
 
 
-class _Plan(NamedTuple):
-    event: str
-    """TikTok's name; empty = not sent."""
-    refusal: Reason
-    fields: _Fields
-    shape: Shape
-    keeps_others: bool
+class _Plan:
+    """What an event's wire, type and name decide."""
+
+    __slots__ = ("event", "fields", "keeps_others", "refusal", "shape")
+
+    def __init__(self, event: str, refusal: Reason, fields: _Fields, shape: Shape, keeps_others: bool) -> None:
+        self.event = event
+        """TikTok's name; empty = not sent."""
+        self.refusal = refusal
+        self.fields = fields
+        self.shape = shape
+        self.keeps_others = keeps_others
 
 
 class Program:
@@ -110,30 +120,31 @@ class Program:
         """TikTok's name for an event, ``''`` if it is not sent."""
         return self._plan(wire, kind, name).event
 
-    def apply(self, sealed: Mapping[str, Any]) -> Mapped | Unmapped:
+    def apply(self, sealed: dict[str, Any]) -> Mapped | Unmapped:
         """The data item for a sealed event under this program, or why there is none. The sealed event is not changed; the item may share parts of it."""
-        wire, kind, name = sealed["wire"], sealed["type"], sealed["name"]
-        if wire == _SIGNAL and "context" in sealed and _by_ttq(sealed["context"]):
+        wire: str = sealed["wire"]
+        if wire == _SIGNAL and _by_ttq(sealed.get("context")):
             wire = _PIXEL
-        plan = self._plans.get((wire, kind, name)) or self._plan(wire, kind, name)
+        plan = self._plan(wire, sealed["type"], sealed["name"])
         event = plan.event
         if not event:
-            return Unmapped(Outcome.FILTERED, plan.refusal, f"no mapping sends {name[:100]!r}")
+            return Unmapped(Outcome.FILTERED, plan.refusal, f"no mapping sends {sealed['name'][:100]!r}")
         event_id, event_time = sealed["event_id"], sealed["time"]
         if type(event_time) is not int or event_time <= 0 or not event_id:
             return Unmapped(Outcome.DEAD, Reason.INVALID_EVENT, "no usable event time or id")
-        findings: list[str] = list(sealed.get("findings", ()))
-        source, fields = sealed["properties"], plan.fields
-        change = None
-        if fields.contents:
-            change = _changer(fields.contents, sealed)
+        found = sealed.get("findings")
+        findings: list[str] = list(found) if found else []
+        source: dict[str, Any] = sealed["properties"]
+        fields = plan.fields
+        change = _changer(fields.contents, sealed) if fields.contents else None
         built = properties.build(source, plan.shape, findings, change) if source or change is not None else {}
         if plan.keeps_others and source:
             properties.keep_others(built, source)
-        user = sealed["user"]
+        user: dict[str, Any] = sealed["user"]
         if self._withheld:
             user = {field: value for field, value in user.items() if field not in self._withheld}
-        page, given = {}, sealed["page"]
+        given: dict[str, Any] = sealed["page"]
+        page: dict[str, Any] = {}
         if url := given.get("url"):
             page["url"] = url
         if referrer := given.get("referrer"):
@@ -210,7 +221,7 @@ class Program:
 def _by_ttq(context: Any) -> bool:
     """Our own script says so of what was called by TikTok's names for its functions (``ttq.track``)."""
     library = context.get("library") if type(context) is dict else None
-    return type(library) is dict and library.get("api") == "ttq"
+    return type(library) is dict and "api" in library and library["api"] == "ttq"
 
 
 def _changer(steps: tuple[ContentsStep, ...], sealed: Mapping[str, Any]) -> properties.ContentStep:

@@ -4,16 +4,16 @@ Law: an entry that nothing can be made of is left out, one without an id is sent
 them or not at all.
 """
 
-from typing import Any
+from typing import Any, Final
 
-from gateway.mapping.coerce import from_json, integer, number, trimmed
+from gateway.mapping.coerce import amount, from_json, given, rounded, trimmed, whole
 
-MAX_CONTENTS = 500
-_MAX_ID = 512
-_ID_KEYS = ("content_id", "product_id", "sku", "item_id", "id")
-_OWN_PRODUCT = frozenset({"content_id", "product_id", "sku", "item_id"})
+MAX_CONTENTS: Final = 500
+_MAX_ID: Final = 512
+_ID_KEYS: Final[tuple[str, ...]] = ("content_id", "product_id", "sku", "item_id", "id")
+_OWN_PRODUCT: Final[tuple[str, ...]] = ("content_id", "product_id", "sku", "item_id")
 """An event with one of these is about a single product; a bare ``id`` counts only beside a price, for it may be the order's."""
-_PRICE_KEYS = ("price", "item_price", "unit_price")
+_PRICE_KEYS: Final[tuple[str, ...]] = ("price", "item_price", "unit_price")
 KEYS: dict[str, tuple[str, ...]] = {
     "content_id": _ID_KEYS,
     "content_name": ("content_name", "name", "item_name", "title"),
@@ -27,26 +27,26 @@ KEYS: dict[str, tuple[str, ...]] = {
 Lines = tuple[list[dict[str, Any]], float | int | None, int | None, Any]
 
 
-def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str]) -> Lines:
-    """``(contents, Σ price × quantity, Σ quantity, content type as the products say it)``; None where there is nothing to add up."""
+def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str], *, adds_up: bool = True) -> Lines:
+    """``(contents, Σ price × quantity, Σ quantity, content type as the products say it)``; None where there is nothing to add up. Without ``adds_up`` nobody asks for
+    the first sum, and it is None."""
     raw = source.get("contents") or source.get("products") or source.get("items")
-    if raw is None:
-        items = None
-    else:
+    items: list[Any] | None = None
+    if raw is not None:
         items = _listed(raw)
         if items is None:
             findings.append("properties.contents: not a list of products, omitted")
     if not items:
         if not _is_product(source, id_keys):
-            price = _price(source)
-            return [], None if price is None else _times(price, _quantity(source)), None, None
+            price = _price(source) if adds_up else None
+            return [], None if price is None else _sum(price * _quantity(source)), None, None
         items = [source]
     cut = len(items) > MAX_CONTENTS
     if cut:
         findings.append(f"properties.contents: more than {MAX_CONTENTS}, the rest omitted; value and num_items are not derived")
         items = items[:MAX_CONTENTS]
     contents: list[dict[str, Any]] = []
-    total: float | int | None = None
+    total: Any = None
     count = 0
     for at, item in enumerate(items):
         if type(item) is not dict:
@@ -60,7 +60,7 @@ def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str])
         contents.append(content)
         quantity = content.get("quantity")
         count += 1 if quantity is None else quantity
-        price = content.get("price")
+        price = content.get("price") if adds_up else None
         if price is not None:
             # Half a kilogram is no quantity for TikTok, but it is half the price.
             times = quantity if quantity is not None else _quantity(item)
@@ -68,7 +68,7 @@ def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str])
     first = items[0]
     return (
         contents,
-        None if total is None or cut else round(total, 6),
+        None if total is None or cut else _sum(total),
         count if contents and not cut else None,
         first.get("content_type") if contents and type(first) is dict else None,
     )
@@ -88,15 +88,13 @@ def set_field(contents: list[dict[str, Any]], field: str, value: Any, findings: 
     values = value if type(value) is list else [value] * len(contents)
     contents = [dict(content) for content in contents] or [{} for _ in values[:MAX_CONTENTS]]
     for at, (content, raw) in enumerate(zip(contents, values, strict=False)):
-        if raw is None or raw == "":
+        if not given(raw):
             continue
         found: Any
         if field == "price":
-            found = number(raw)
-            found = found if found is not None and found >= 0 else None
+            found = amount(raw)
         elif field == "quantity":
-            found = integer(raw)
-            found = found if found is not None and found >= 0 else None
+            found = whole(raw)
         else:
             found = trimmed(raw, _MAX_ID) or None
         if found is None:
@@ -116,63 +114,66 @@ def _listed(raw: Any) -> list[Any] | None:
 
 
 def _is_product(source: dict[str, Any], id_keys: tuple[str, ...]) -> bool:
-    if not _OWN_PRODUCT.isdisjoint(source) or (id_keys and not source.keys().isdisjoint(id_keys)):
-        return True
+    for key in _OWN_PRODUCT:
+        if key in source:
+            return True
+    for key in id_keys:
+        if key in source:
+            return True
     return "id" in source and "order_id" not in source and _price(source) is not None
 
 
 def _price(item: dict[str, Any]) -> float | int | None:
     for key in _PRICE_KEYS:
-        if (raw := item.get(key)) is not None and raw != "":
-            found = number(raw)
-            return found if found is not None and found >= 0 else None
+        if given(raw := item.get(key)):
+            return amount(raw)
     return None
 
 
 def _quantity(item: dict[str, Any]) -> float | int:
-    found = number(item.get("quantity"))
-    return 1 if found is None or found < 0 else found
+    found = amount(item.get("quantity"))
+    return 1 if found is None else found
 
 
-def _times(price: float, quantity: float) -> float:
-    return round(price * quantity, 6)
+def _sum(total: Any) -> float | int:
+    # of whole prices it stays whole: typed as a float, it would not in the compiled build
+    return rounded(total) if type(total) is float else total
 
 
 def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: list[str]) -> dict[str, Any]:
     # Hot: twice or more per purchase. Chains of get cost half of what a table of keys does.
-    get = item.get
     content: dict[str, Any] = {}
     for key in _ID_KEYS:
-        if (raw := get(key)) is not None and (found := trimmed(raw, _MAX_ID)):
+        if (raw := item.get(key)) is not None and (found := trimmed(raw, _MAX_ID)):
             content["content_id"] = found
             break
     else:
         for key in id_keys:
-            if found := trimmed(get(key), _MAX_ID):
+            if found := trimmed(item.get(key), _MAX_ID):
                 content["content_id"] = found
                 break
-    raw = get("content_name") or get("name") or get("item_name") or get("title")
+    raw = item.get("content_name") or item.get("name") or item.get("item_name") or item.get("title")
     if raw and (found := trimmed(raw)):
         content["content_name"] = found
-    raw = get("content_category") or get("category") or get("item_category")
+    raw = item.get("content_category") or item.get("category") or item.get("item_category")
     if raw and (found := trimmed(raw)):
         content["content_category"] = found
-    raw = get("brand") or get("item_brand")
+    raw = item.get("brand") or item.get("item_brand")
     if raw and (found := trimmed(raw)):
         content["brand"] = found
-    raw = get("price")
-    if raw is None or raw == "":
-        raw = get("item_price") or get("unit_price")
-    if raw is not None and raw != "":
-        price = number(raw)
-        if price is None or price < 0:
+    raw = item.get("price")
+    if not given(raw):
+        raw = item.get("item_price") or item.get("unit_price")
+    if given(raw):
+        price = amount(raw)
+        if price is None:
             findings.append(f"properties.contents.{at}.price: not a usable amount, omitted")
         else:
             content["price"] = price
-    raw = get("quantity")
-    if raw is not None and raw != "":
-        quantity = integer(raw)
-        if quantity is None or quantity < 0:
+    raw = item.get("quantity")
+    if given(raw):
+        quantity = whole(raw)
+        if quantity is None:
             findings.append(f"properties.contents.{at}.quantity: not a whole number, omitted")
         else:
             content["quantity"] = quantity

@@ -5,16 +5,16 @@ nobody asked for stays here. (Events that a site wrote for TikTok, pixel and nat
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from gateway.mapping import tiktok
-from gateway.mapping.coerce import LARGEST, integer, number, text, texts, trimmed
+from gateway.mapping.coerce import LARGEST, amount, given, integer, number, text, texts, trimmed, whole
 from gateway.mapping.contents import lines, measure
 
-_SEARCH_KEYS = ("search_string", "query", "search_term")
-_ORDER_KEYS = ("order_id", "transaction_id")
-VALUE_KEYS = ("value", "revenue", "total")
-_FLIGHT_KEYS = frozenset(
+_SEARCH_KEYS: Final[tuple[str, ...]] = ("search_string", "query", "search_term")
+_ORDER_KEYS: Final[tuple[str, ...]] = ("order_id", "transaction_id")
+VALUE_KEYS: Final[tuple[str, ...]] = ("value", "revenue", "total")
+_FLIGHT_KEYS: Final = frozenset(
     "origin_airport destination_airport departing_departure_date departing_arrival_date returning_departure_date returning_arrival_date flight_id".split()
 )
 
@@ -22,47 +22,47 @@ ContentStep = Callable[[list[dict[str, Any]], list[str]], list[dict[str, Any]]]
 """(contents, findings) → contents: what an integration's own mappings make of them."""
 
 
-class Shape(NamedTuple):
+class Shape:
     """What a preset and an event's name decide beforehand."""
 
-    content_type: str
-    """Where the event does not say; ``hotel`` gives way to ``flight`` if the event speaks of one."""
-    derives_content_ids: bool
-    id_keys: tuple[str, ...]
+    __slots__ = ("content_type", "derives_content_ids", "id_keys")
+
+    def __init__(self, content_type: str, derives_content_ids: bool, id_keys: tuple[str, ...]) -> None:
+        self.content_type = content_type
+        """Where the event does not say; ``hotel`` gives way to ``flight`` if the event speaks of one."""
+        self.derives_content_ids = derives_content_ids
+        self.id_keys = id_keys
 
 
 def build(source: dict[str, Any], shape: Shape, findings: list[str], change: ContentStep | None = None) -> dict[str, Any]:
     """TikTok's properties of an event whose own are ``source``; appends to ``findings`` what was left out and why."""
-    out: dict[str, Any] = {}
-    get = source.get
-    contents, total, count, spoken_type = lines(source, shape.id_keys, findings)
+    late: list[str] = []  # what is said of the value comes after what is said of the contents
+    value = _value(source, late)
+    contents, total, count, spoken_type = lines(source, shape.id_keys, findings, adds_up=value is None)
     if change is not None and (changed := change(contents, findings)):
         contents = changed
         total, count = measure(contents)
-    for key in VALUE_KEYS:
-        raw = get(key)
-        if raw is not None and raw != "":
-            value = number(raw)
-            if value is not None and value >= 0:
-                out["value"] = value
-                break
-            findings.append(f"properties.{key}: not a usable amount, omitted")
-    else:
-        if total is not None and total <= LARGEST:
-            out["value"] = total
+    if late:
+        findings += late
+    if value is None and total is not None and total <= LARGEST:
+        value = total
+    out: dict[str, Any] = {} if value is None else {"value": value}
+    chained = False
     for key, raw in source.items():
-        rule = _RULES.get(key)
-        if rule is not None and raw is not None and raw != "":
-            found = rule[0](raw)
+        rule = _READ.get(key)
+        if rule is _CHAINED:
+            chained = True
+        elif rule is not None and given(raw):
+            found = rule.read(raw)
             if found is None:
-                findings.append(f"properties.{key}: {rule[1]}, omitted")
+                findings.append(f"properties.{key}: {rule.complaint}, omitted")
             else:
                 out[key] = found
-    for target, keys in FALLBACKS:
-        if target not in out:
+    if chained:
+        for target, keys in FALLBACKS:
             for key in keys:
-                if found := trimmed(get(key)):
-                    out[target] = found
+                if said := trimmed(source.get(key)):
+                    out[target] = said
                     break
     if contents:
         out["contents"] = contents
@@ -79,10 +79,22 @@ def build(source: dict[str, Any], shape: Shape, findings: list[str], change: Con
     return out
 
 
+def _value(source: dict[str, Any], findings: list[str]) -> float | int | None:
+    """What the event itself says that it is worth."""
+    for key in VALUE_KEYS:
+        raw = source.get(key)
+        if given(raw):
+            found = amount(raw)
+            if found is not None:
+                return found
+            findings.append(f"properties.{key}: not a usable amount, omitted")
+    return None
+
+
 def keep_others(out: dict[str, Any], source: dict[str, Any]) -> None:
     """Add the properties that TikTok documents no type for, as they are."""
     for key, value in source.items():
-        if key not in _SPOKEN_FOR and key not in out and value is not None and value != "":
+        if key not in _SPOKEN_FOR and key not in out and given(value):
             out[key] = value
 
 
@@ -90,13 +102,13 @@ def put(out: dict[str, Any], key: str, raw: Any, findings: list[str]) -> None:
     """Set one property as the type TikTok documents for it; other names get the value as it is."""
     rule = _RULES.get(key) or _EXPLICIT.get(key)
     if rule is not None:
-        found = rule[0](raw)
+        found = rule.read(raw)
     elif type(raw) is list:
         found = [entry for entry in raw if entry is not None] or None
     else:
         found = None if type(raw) is float and number(raw) is None else raw
     if found is None:
-        findings.append(f"properties.{key}: {rule[1] if rule else 'not a usable value'}, omitted")
+        findings.append(f"properties.{key}: {rule.complaint if rule else 'not a usable value'}, omitted")
     else:
         out[key] = found
 
@@ -106,18 +118,10 @@ def _text(raw: Any) -> str | None:
 
 
 def _currency(raw: Any) -> str | None:
+    if type(raw) is str and raw in tiktok.CURRENCIES:
+        return raw
     code = text(raw, 16).strip().upper()
     return code if code in tiktok.CURRENCIES else None
-
-
-def _amount(raw: Any) -> float | int | None:
-    found = number(raw)
-    return found if found is not None and found >= 0 else None
-
-
-def _whole(raw: Any) -> int | None:
-    found = integer(raw)
-    return found if found is not None and found >= 0 else None
 
 
 def _bare(said: str) -> str:
@@ -137,7 +141,7 @@ def _option(field: str) -> Callable[[Any], str | None]:
 def _mileage(raw: Any) -> dict[str, Any] | None:
     if type(raw) is not dict:
         return None
-    value, unit = _amount(raw.get("value")), text(raw.get("unit"), 16).strip()
+    value, unit = amount(raw.get("value")), text(raw.get("unit"), 16).strip()
     unit = tiktok.SPOKEN["mileage"].get(unit.lower(), unit.upper())
     return {"value": value, "unit": unit} if value is not None and unit in tiktok.MILEAGE_UNITS else None
 
@@ -145,7 +149,7 @@ def _mileage(raw: Any) -> dict[str, Any] | None:
 def _range(raw: Any) -> list[float] | None:
     if type(raw) is not list or len(raw) != 2:
         return None
-    low, high = _amount(raw[0]), _amount(raw[1])
+    low, high = amount(raw[0]), amount(raw[1])
     return None if low is None or high is None else [min(low, high), max(low, high)]
 
 
@@ -153,33 +157,48 @@ def _given_contents(raw: Any) -> list[dict[str, Any]] | None:
     return lines({"contents": raw}, (), [])[0] or None
 
 
-_content_type = _option("content_type")
+_content_type: Final = _option("content_type")
 
-Rule = tuple[Callable[[Any], Any], str]
-_RULES: dict[str, Rule] = {
-    **dict.fromkeys(tiktok.STRINGS - {"order_id"}, (_text, "not a text")),
-    **dict.fromkeys(tiktok.NUMBERS, (number, "not a number")),
-    **dict.fromkeys(tiktok.INTEGERS, (integer, "not a whole number")),
-    **dict.fromkeys(tiktok.STRING_LISTS, (texts, "not a list of texts")),
-    **{field: (_option(field), f"not one of {', '.join(options)}") for field, options in tiktok.ENUMS.items()},
-    "currency": (_currency, "not a currency TikTok knows"),
-    "num_items": (_whole, "not a whole number"),
-    "mileage": (_mileage, 'not of the form {"value": 12000, "unit": "KM"}'),
-    "preferred_price_range": (_range, "not two numbers"),
+
+class Rule:
+    """How one property is read."""
+
+    __slots__ = ("complaint", "read")
+
+    def __init__(self, read: Callable[[Any], Any], complaint: str) -> None:
+        self.read = read
+        """What it becomes; None = nothing usable."""
+        self.complaint = complaint
+        """What is said then."""
+
+
+_RULES: Final[dict[str, Rule]] = {
+    **dict.fromkeys(tiktok.STRINGS - {"order_id"}, Rule(_text, "not a text")),
+    **dict.fromkeys(tiktok.NUMBERS, Rule(number, "not a number")),
+    **dict.fromkeys(tiktok.INTEGERS, Rule(integer, "not a whole number")),
+    **dict.fromkeys(tiktok.STRING_LISTS, Rule(texts, "not a list of texts")),
+    **{field: Rule(_option(field), f"not one of {', '.join(options)}") for field, options in tiktok.ENUMS.items()},
+    "currency": Rule(_currency, "not a currency TikTok knows"),
+    "num_items": Rule(whole, "not a whole number"),
+    "mileage": Rule(_mileage, 'not of the form {"value": 12000, "unit": "KM"}'),
+    "preferred_price_range": Rule(_range, "not two numbers"),
 }
-"""Property → (what it becomes, or None; what is said then). Read by name from every event."""
-NAMESAKES = frozenset(_RULES)
+"""By the property's name, which is TikTok's for it."""
+NAMESAKES: Final = frozenset(_RULES)
 """Properties that are read under TikTok's name for them."""
-_EXPLICIT: dict[str, Rule] = {
-    "value": (_amount, "not a usable amount"),
-    "contents": (_given_contents, "not a list of products"),
-    "search_string": (_text, "not a text"),
-    "query": (_text, "not a text"),
-    "order_id": (_text, "not a text"),
+_EXPLICIT: Final[dict[str, Rule]] = {
+    "value": Rule(amount, "not a usable amount"),
+    "contents": Rule(_given_contents, "not a list of products"),
+    "search_string": Rule(_text, "not a text"),
+    "query": Rule(_text, "not a text"),
+    "order_id": Rule(_text, "not a text"),
 }
 """The same for those that an event's own properties reach by the chains below."""
-FALLBACKS = (("search_string", _SEARCH_KEYS), ("order_id", _ORDER_KEYS))
-_SPOKEN_FOR = frozenset({
+FALLBACKS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (("search_string", _SEARCH_KEYS), ("order_id", _ORDER_KEYS))
+_CHAINED: Final = Rule(_text, "not a text")
+_READ: Final[dict[str, Rule]] = {**_RULES, **dict.fromkeys((*_SEARCH_KEYS, *_ORDER_KEYS), _CHAINED)}
+"""What an event's own properties are read by: those of the chains are only noticed, for most events have none."""
+_SPOKEN_FOR: Final = frozenset({
     *_RULES, *_EXPLICIT, *tiktok.CONTENT_STRINGS, "price", "quantity", "products", "items", "event_id",
 })  # fmt: skip
 """What has a place of its own: either it is there by now, or it was unusable."""

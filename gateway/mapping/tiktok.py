@@ -4,6 +4,8 @@ Law: facts only, from TikTok's endpoint page and help centre; easy to correct wh
 ``tests/vectors/tiktok-events-api.json``.
 """
 
+from typing import Final
+
 STANDARD_EVENTS = frozenset(
     """
     AddPaymentInfo AddToCart AddToWishlist ApplicationApproval CompleteRegistration Contact CustomizeProduct Download FindLocation InitiateCheckout
@@ -17,7 +19,7 @@ LEGACY_EVENTS = {"CompletePayment": "Purchase", "SubmitForm": "Lead"}
 RETIRING_EVENTS = {"PlaceAnOrder": "Purchase", "ClickButton": ""}
 """Ending in 2027."""
 
-CURRENCIES = frozenset(
+CURRENCIES: Final = frozenset(
     """
     AED ARS AUD BDT BHD BIF BOB BRL CAD CHF CLP CNY COP CRC CZK DKK DZD EGP EUR GBP GTQ HKD HNL HUF IDR ILS INR ISK JPY KES KHR KRW KWD KZT MAD MOP MXN MYR
     NGN NIO NOK NZD OMR PEN PHP PKR PLN PYG QAR RON RUB SAR SEK SGD THB TRY TWD UAH USD VES VND ZAR
