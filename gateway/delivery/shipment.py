@@ -7,9 +7,10 @@ own. A success is settled before the next request. Mapping yields to the event l
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import Any, Final
 
 import orjson
 
@@ -25,7 +26,7 @@ from gateway.delivery.standing import Standing
 from gateway.delivery.turns import Turns
 from gateway.delivery.verdict import Action, Verdict
 from gateway.errors import SpoolUnavailable
-from gateway.mapping.compile import Unmapped
+from gateway.mapping.compile import Mapped
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Death, Done, Mark, Record, Retry, Settlement, Spool
 from gateway.telemetry.feed import Feed
@@ -33,24 +34,33 @@ from gateway.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-_DELIVERED = Outcome.DELIVERED
-_SLICE_RECORDS = 25
-_SLICE_BYTES = 64 << 10
+_loads: Final[Callable[[bytes], Any]] = orjson.loads
+_dumps: Final[Callable[[Any], bytes]] = orjson.dumps
+_done: Final[Callable[[tuple[int, Outcome, Reason]], Done]] = partial(tuple.__new__, Done)
+"""As :data:`gateway.spool.base.new_record`, and for the same reason: one is made per event."""
+_DELIVERED: Final = Outcome.DELIVERED
+_SLICE_RECORDS: Final = 25
+_SLICE_BYTES: Final = 64 << 10
 """Mapped in one turn of the loop: about a millisecond, which is what collecting and the site may have to wait for."""
-_LOOKED_AT = 10
+_LOOKED_AT: Final = 10
 """Items of each batch that match quality is told by: all of a quiet shop's, a sample of a busy one's."""
 _CEILING_S = 600.0
 """How long a lane remembers that TikTok found its batches too large."""
 _HUSH_S = 10.0
 
 
-class Item(NamedTuple):
-    """A record that was mapped."""
+class Item:
+    """A record that was mapped. One is made per event: a class of slots costs a fraction of a named tuple."""
 
-    record: Record
-    data: bytes
-    order: int = 0
-    """:func:`gateway.delivery.orders.order_key`, where orders are sent once only."""
+    __slots__ = ("accepted_at", "data", "id", "order", "record")
+
+    def __init__(self, record: Record, data: bytes, order: int) -> None:
+        self.record = record
+        self.id = record.id
+        self.accepted_at = record.accepted_at
+        self.data = data
+        self.order = order
+        """:func:`gateway.delivery.orders.order_key`, where orders are sent once only."""
 
 
 @dataclass(slots=True)
@@ -110,7 +120,7 @@ class Shipment:
             if items:
                 await self._send(items)
                 if self._probe and route.standing.doubts_events:
-                    await self._put_off([item for item in items if item.record.id in self._unsettled])
+                    await self._put_off([item for item in items if item.id in self._unsettled])
             if not self._asked:
                 route.standing.unanswered(time.monotonic())
         except SpoolUnavailable as error:
@@ -141,46 +151,50 @@ class Shipment:
         done: list[Done] = []
         dead: list[Death] = []
         oldest = time.time() - self._route.settings.max_age
-        apply = self._integration.program.apply
-        feed = self._route.metrics.feed
-        by_order = self._integration.settings.dedupe_purchases is not None
         in_slice = size = 0
         await self._route.turns.take()
         for record in self._records:
+            length = len(record.payload)
             in_slice += 1
-            size += len(record.payload)
+            size += length
             if in_slice > _SLICE_RECORDS or size > _SLICE_BYTES:
-                in_slice, size = 1, len(record.payload)
+                in_slice, size = 1, length
                 await self._route.turns.take()
-            if record.accepted_at < oldest:
-                done.append(Done(record.id, Outcome.EXPIRED, Reason.TOO_OLD))
-                continue
-            try:
-                sealed = orjson.loads(record.payload)
-                mapped = apply(sealed)
-                if not isinstance(mapped, Unmapped):
-                    order = order_key(self._route.lane, mapped.item) if by_order else 0
-                    items.append(Item(record, orjson.dumps(mapped.item), order))
-                    if len(items) <= _LOOKED_AT and not record.attempts:
-                        self._route.metrics.matchable(mapped.item.get("user") or {})
-                    if feed is not None and feed.follows:
-                        feed.mapped(self._integration.id, sealed["event_id"], record.id, items[-1].data)
-                    continue
-                if feed is not None and feed.follows:
-                    # its row would seem to wait for ever
-                    feed.mapped(self._integration.id, sealed["event_id"], record.id, b"")
-                if mapped.outcome is Outcome.DEAD:
-                    dead.append(Death(record.id, mapped.reason, mapped.detail))
-                else:
-                    done.append(Done(record.id, mapped.outcome, mapped.reason))
-            except Exception:  # noqa: BLE001 - one event that cannot be read or mapped must not hold up its neighbours
-                if self._route.hush.said("undecodable", time.monotonic()):
-                    # Without the error: its words could quote the event.
-                    _log.warning("stored event cannot be read or mapped, now a dead letter", extra=self._about(record))
-                dead.append(Death(record.id, Reason.UNDECODABLE, "the stored event cannot be read"))
+            self._map_one(record, oldest, items, done, dead)
         if done or dead:
             await self._settle(Settlement(done=done, dead=dead))
         return items
+
+    def _map_one(self, record: Record, oldest: float, items: list[Item], done: list[Done], dead: list[Death]) -> None:
+        """Add ``record`` to ``items``, or its fate to ``done`` or ``dead``."""
+        if record.accepted_at < oldest:
+            done.append(Done(record.id, Outcome.EXPIRED, Reason.TOO_OLD))
+            return
+        integration, metrics = self._integration, self._route.metrics
+        feed = metrics.feed
+        try:
+            sealed = _loads(record.payload)
+            mapped = integration.program.apply(sealed)
+            if isinstance(mapped, Mapped):
+                order = order_key(self._route.lane, mapped.item) if integration.settings.dedupe_purchases is not None else 0
+                items.append(Item(record, _dumps(mapped.item), order))
+                if len(items) <= _LOOKED_AT and not record.attempts:
+                    metrics.matchable(mapped.item.get("user") or {})
+                if feed is not None and feed.follows:
+                    feed.mapped(integration.id, sealed["event_id"], record.id, items[-1].data)
+                return
+            if feed is not None and feed.follows:
+                # its row would seem to wait for ever
+                feed.mapped(integration.id, sealed["event_id"], record.id, b"")
+            if mapped.outcome is Outcome.DEAD:
+                dead.append(Death(record.id, mapped.reason, mapped.detail))
+            else:
+                done.append(Done(record.id, mapped.outcome, mapped.reason))
+        except Exception:  # noqa: BLE001 - one event that cannot be read or mapped must not hold up its neighbours
+            if self._route.hush.said("undecodable", time.monotonic()):
+                # Without the error: its words could quote the event.
+                _log.warning("stored event cannot be read or mapped, now a dead letter", extra=self._about(record))
+            dead.append(Death(record.id, Reason.UNDECODABLE, "the stored event cannot be read"))
 
     async def _without_known_orders(self, items: list[Item]) -> list[Item]:
         """Each order once: what TikTok has taken ends here, what is under way elsewhere is waited for. Orders are claimed before anybody is asked, and given
@@ -204,8 +218,8 @@ class Shipment:
             self._route.put_off([now + WAIT_S], now)
         await self._settle(
             Settlement(
-                done=[Done(item.record.id, Outcome.DEDUPLICATED, Reason.DUPLICATE_ORDER) for item in repeated],
-                retry=[Retry(item.record.id, now + WAIT_S, Reason.DUPLICATE_ORDER) for item in late],
+                done=[Done(item.id, Outcome.DEDUPLICATED, Reason.DUPLICATE_ORDER) for item in repeated],
+                retry=[Retry(item.id, now + WAIT_S, Reason.DUPLICATE_ORDER) for item in late],
             )
         )
         return [item for item in mine if item.order not in known]
@@ -225,7 +239,7 @@ class Shipment:
             if (feed := self._route.metrics.feed) is not None and feed.follows:
                 for id_ in fresh:
                     feed.settled(id_, Outcome.PURGED.value, doomed[id_].value, "", "", "")
-        return [item for item in items if item.record.id in self._unsettled] if self._thinned else items
+        return [item for item in items if item.id in self._unsettled] if self._thinned else items
 
     async def _send(self, items: list[Item]) -> Action:
         """Post ``items`` and do what the verdict says; the verdict of the first request."""
@@ -296,7 +310,7 @@ class Shipment:
 
     async def _split(self, items: list[Item], verdict: Verdict) -> None:
         if len(items) == 1:
-            await self._settle(Settlement(dead=[Death(items[0].record.id, Reason.BATCH_TOO_LARGE, _answer(verdict))]))
+            await self._settle(Settlement(dead=[Death(items[0].id, Reason.BATCH_TOO_LARGE, _answer(verdict))]))
             return
         half = len(items) // 2
         self._route.ceiling, self._route.ceiling_until = half, time.monotonic() + _CEILING_S
@@ -312,12 +326,12 @@ class Shipment:
         reason = verdict.reason
         await self._settle(
             Settlement(
-                done=[Done(item.record.id, _DELIVERED, reason) for item in items],
+                done=[_done((item.id, _DELIVERED, reason)) for item in items],
                 marks=[Mark(item.order, until, self._route.lane) for item in items if item.order],
             )
         )
         now = time.time()
-        self._route.metrics.delivered(self._integration.id, [now - item.record.accepted_at for item in items])
+        self._route.metrics.delivered(self._integration.id, [now - item.accepted_at for item in items])
         if verdict.cure and (times := self._route.hush.said(verdict.code, time.monotonic())):
             _log.warning("TikTok took a batch with a reservation", extra=self._extra(verdict) | {"batches": times})
 
@@ -331,7 +345,7 @@ class Shipment:
         }
         self._route.put_off(dues.values(), now)
         await self._settle(
-            Settlement(retry=[Retry(item.record.id, dues[item.record.attempts], verdict.reason, verdict.code) for item in items])
+            Settlement(retry=[Retry(item.id, dues[item.record.attempts], verdict.reason, verdict.code) for item in items])
         )
 
     async def _put_off(self, items: list[Item]) -> None:
@@ -340,15 +354,13 @@ class Shipment:
         due = now + 0.9 * self._route.standing.probe_every_s
         self._route.put_off([due], now)
         code = self._verdict.code if self._verdict else ""
-        await self._settle(Settlement(retry=[Retry(item.record.id, due, Reason.TIKTOK_REJECTED, code) for item in items]))
+        await self._settle(Settlement(retry=[Retry(item.id, due, Reason.TIKTOK_REJECTED, code) for item in items]))
 
     async def _condemn(self, culprits: list[Culprit[Item]]) -> None:
         if not culprits:
             return
         await self._settle(
-            Settlement(
-                dead=[Death(culprit.item.record.id, Reason.TIKTOK_REJECTED, _answer(culprit.words)) for culprit in culprits]
-            )
+            Settlement(dead=[Death(culprit.item.id, Reason.TIKTOK_REJECTED, _answer(culprit.words)) for culprit in culprits])
         )
         if times := self._route.hush.said("refused", time.monotonic()):
             first = culprits[0]
@@ -359,14 +371,9 @@ class Shipment:
         if not (settlement.done or settlement.dead or settlement.retry):
             return
         await self._route.spool.settle(settlement)
-        tally: dict[tuple[Outcome, Reason], int] = {}
-        for _, outcome, reason in settlement.done:
-            tally[outcome, reason] = tally.get((outcome, reason), 0) + 1
-        for _, reason, _ in settlement.dead:
-            tally[Outcome.DEAD, reason] = tally.get((Outcome.DEAD, reason), 0) + 1
         for fates in (settlement.done, settlement.dead, settlement.retry):
             self._unsettled.difference_update([fate[0] for fate in fates])
-        for (outcome, reason), n in tally.items():
+        for (outcome, reason), n in _tally(settlement).items():
             self._route.metrics.outcome(outcome, reason, integration=self._integration.id, n=n)
         if (feed := self._route.metrics.feed) is not None and feed.follows:
             self._feed(feed, settlement)
@@ -387,8 +394,8 @@ class Shipment:
         if feed is None or not feed.follows or verdict is None:
             return
         for item in items:
-            if item.record.id in self._unsettled:
-                feed.settled(item.record.id, "", verdict.reason.value, verdict.code, verdict.message, verdict.cure)
+            if item.id in self._unsettled:
+                feed.settled(item.id, "", verdict.reason.value, verdict.code, verdict.message, verdict.cure)
 
     def _about(self, record: Record) -> dict[str, object]:
         return {"lane": self._route.lane, "record": record.id}
@@ -402,6 +409,26 @@ def _advance(search: "Search[Item]", reply: Verdict | None) -> "list[Item] | Cul
         return search.send(reply)
     except StopIteration:
         return None
+
+
+def _tally(settlement: Settlement) -> dict[tuple[Outcome, Reason], int]:
+    """How many met which end. What was delivered together is alike: it is counted by runs."""
+    tally: dict[tuple[Outcome, Reason], int] = {}
+    last, why, run = _DELIVERED, Reason.NONE, 0
+    for _, outcome, reason in settlement.done:
+        if outcome is not last or reason is not why:
+            _count(tally, last, why, run)
+            last, why, run = outcome, reason, 0
+        run += 1
+    _count(tally, last, why, run)
+    for _, reason, _ in settlement.dead:
+        _count(tally, Outcome.DEAD, reason, 1)
+    return tally
+
+
+def _count(tally: dict[tuple[Outcome, Reason], int], outcome: Outcome, reason: Reason, n: int) -> None:
+    if n:
+        tally[outcome, reason] = tally.get((outcome, reason), 0) + n
 
 
 def _answer(verdict: Verdict) -> str:
