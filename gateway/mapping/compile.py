@@ -110,7 +110,7 @@ class Program:
         self._other = self._compile([*everywhere, *defaults.mappings])
         self.has_user_rules = any(fields.rules for fields in (self._common, self._other, *self._own.values()))
         """False lets the edge share one sealed payload between integrations."""
-        self._plans: dict[tuple[str, str, str], _Plan] = {}
+        self._plans: dict[str, _Plan] = {}
 
     def user_rules(self, wire: str, kind: str, name: str) -> tuple[UserRule, ...]:
         """The ``user.*`` mappings of an event, for the sealer. Events that are not sent now have them as well: the mapping may change while they wait."""
@@ -172,7 +172,7 @@ class Program:
         return _Fields(item_steps(mappings, withheld), contents_steps(mappings, withheld), user_rules(mappings))
 
     def _plan(self, wire: str, kind: str, name: str) -> _Plan:
-        key = (wire, kind, name)
+        key = f"{wire} {kind} {name}"  # the first two are words of ours; a tuple of the three is hashed and compared one by one
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MEMO:

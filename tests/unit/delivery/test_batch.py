@@ -9,7 +9,7 @@ from gateway.delivery.settings import ENDPOINT, DeliverySettings
 ITEMS = [orjson.dumps({"event": "Purchase", "event_id": str(number)}) for number in range(3)]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_body_is_one_pixel_and_its_items(count: int) -> None:
     assert orjson.loads(batch.body("C4ABC", "", ITEMS[:count])) == {
         "event_source": "web",
