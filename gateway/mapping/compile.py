@@ -134,13 +134,12 @@ class Program:
             return Unmapped(Outcome.DEAD, Reason.INVALID_EVENT, "no usable event time or id")
         found = sealed.get("findings")
         findings: list[str] = list(found) if found else []
-        source: dict[str, Any] = sealed["properties"]
-        fields = plan.fields
+        source, fields = sealed["properties"], plan.fields
         change = _changer(fields.contents, sealed) if fields.contents else None
         built = properties.build(source, plan.shape, findings, change) if source or change is not None else {}
         if plan.keeps_others and source:
             properties.keep_others(built, source)
-        user: dict[str, Any] = sealed["user"]
+        user = sealed["user"]
         if self._withheld:
             user = {field: value for field, value in user.items() if field not in self._withheld}
         given: dict[str, Any] = sealed["page"]
