@@ -26,12 +26,23 @@ def test_numbers(raw: object, value: float):
     "raw",
     [
         "1,234", "12,345", "-1,234",  # a thousand here, one and a bit there
-        "", " ", "abc", "12abc", "1e5", "0x10", "1,2,3", "1.2.3", "1,23.4", "1 23", "1,,234", "--5", "5 6", "١٢", "Infinity", "nan", "9" * 41, "1" * 14,
+        "", " ", "abc", "12abc", ".", "..", "5..", "-", "+.", "1_000", "１２", "1e5", "0x10", "1,2,3", "1.2.3", "1,23.4", "1 23", "1,,234", "--5", "5 6", "١٢", "Infinity", "nan", "9" * 41, "1" * 14,
         None, True, False, [], [5], {}, {"value": 5}, b"5", math.nan, math.inf, -math.inf, 1e13, 10**13, 10**400,
     ],
 )  # fmt: skip
 def test_no_numbers(raw: object):
     assert coerce.number(raw) is None
+
+
+def test_no_negative_amounts():
+    assert [coerce.amount(raw) for raw in (0, 2.5, "3")] == [0, 2.5, 3]
+    assert [coerce.amount(raw) for raw in (-1, -2.5, "-3", "x", None, True, 10**13, math.nan)] == [None] * 8
+    assert [coerce.whole(raw) for raw in (0, -1, "3", "-3", 2.5)] == [0, None, 3, None, None]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.decimals(-(10**9), 10**10, places=7).map(float) | st.floats(0, 1e9))
+def test_rounding(value: float):
+    assert repr(coerce.rounded(value)) == repr(round(value, 6))
 
 
 def test_whole_numbers():

@@ -353,3 +353,17 @@ def test_page_query():
 )  # fmt: skip
 def test_limited_data_use(setting: bool | str, event: dict[str, Any], expected: bool | None):
     assert item(sealed(**event), limited_data_use=setting).get("limited_data_use") is expected
+
+
+def test_findings_come_contents_first_then_the_value_then_the_rest():
+    lines = [{"sku": "a", "price": "x"}, {"sku": "b", "price": 2}]
+    found = mapped(sealed(properties={"currency": "?", "total": "free", "value": "x", "products": lines}))
+    assert [finding.partition(":")[0] for finding in found.findings] == [
+        "properties.contents.0.price", "properties.value", "properties.total", "properties.currency",
+    ]  # fmt: skip
+    assert found.item["properties"]["value"] == 2
+
+
+def test_a_sum_of_whole_prices_is_whole():
+    given = ({"products": [{"sku": "a", "price": 7}]}, {"products": [{"sku": "a", "price": 7, "quantity": 2}]}, {"price": 7})
+    assert [repr(properties(each)["value"]) for each in given] == ["7", "14", "7"]
