@@ -223,7 +223,7 @@ def _by_ttq(context: Any) -> bool:
     return type(library) is dict and "api" in library and library["api"] == "ttq"
 
 
-def _changer(steps: tuple[ContentsStep, ...], sealed: Mapping[str, Any]) -> properties.ContentStep:
+def _changer(steps: tuple[ContentsStep, ...], sealed: dict[str, Any]) -> properties.ContentStep:
     def change(contents: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
         for step in steps:
             contents = step(sealed, contents, findings)

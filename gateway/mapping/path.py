@@ -5,7 +5,7 @@ Law: a path is read once, when a mapping is compiled; reading a value by it neve
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 _INDEX = re.compile(r"\[(\d{1,4})\]")
@@ -49,7 +49,7 @@ def problem(path: str, *, identity: bool) -> str:
     return ""
 
 
-def reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
+def reader(path: str) -> Callable[[dict[str, Any]], Any]:
     """A getter of a normalised path's value from a sealed event; None where there is none. Collected entries keep their place: missing ones are None."""
     root, _, rest = path.partition(".")
     field = ROOTS[root]
@@ -59,7 +59,7 @@ def reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
     if len(parts) == 1 and "[]" not in rest:
         only = parts[0]
 
-        def near(sealed: Mapping[str, Any]) -> Any:
+        def near(sealed: dict[str, Any]) -> Any:
             value = sealed.get(field)
             return value.get(only) if type(value) is dict else None
 

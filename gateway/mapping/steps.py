@@ -4,20 +4,20 @@ Law: a step sets one target of a data item, or leaves it alone where its source 
 rules for the sealer, which alone sees raw identity.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.identity.seal import UserRule
 from gateway.mapping import contents, path, properties
-from gateway.mapping.coerce import boolean, text, trimmed
+from gateway.mapping.coerce import boolean, given, text, trimmed
 from gateway.mapping.settings import FieldMapping
 from gateway.mapping.transforms import compose
 
-Read = Callable[[Mapping[str, Any]], Any]
+Read = Callable[[dict[str, Any]], Any]
 """Sealed event → the mapping's value, with all that is done to it; None = nothing to set."""
-Step = Callable[[Mapping[str, Any], dict[str, Any], list[str]], None]
+Step = Callable[[dict[str, Any], dict[str, Any], list[str]], None]
 """(sealed event, item, findings): sets one target of the item."""
-ContentsStep = Callable[[Mapping[str, Any], list[dict[str, Any]], list[str]], list[dict[str, Any]]]
+ContentsStep = Callable[[dict[str, Any], list[dict[str, Any]], list[str]], list[dict[str, Any]]]
 """(sealed event, contents, findings) → contents. These run before anything is derived from the contents."""
 _LINES = "contents[]."
 _WHOLE = "properties.contents"
@@ -65,7 +65,7 @@ def _read(mapping: FieldMapping, withheld: frozenset[str]) -> Read:
     find = path.reader(mapping.source)
     change = compose(mapping.transform, mapping.value_map, mapping.format)
 
-    def read(sealed: Mapping[str, Any]) -> Any:
+    def read(sealed: dict[str, Any]) -> Any:
         value = find(sealed)
         if change is not None and not _is_nothing(value):
             value = change(value)
@@ -75,13 +75,13 @@ def _read(mapping: FieldMapping, withheld: frozenset[str]) -> Read:
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or value in ("", [])
+    return not value if type(value) is list else not given(value)
 
 
 def _set_property(mapping: FieldMapping, read: Read) -> Step:
     field = mapping.target.partition(".")[2]
 
-    def step(sealed: Mapping[str, Any], item: dict[str, Any], findings: list[str]) -> None:
+    def step(sealed: dict[str, Any], item: dict[str, Any], findings: list[str]) -> None:
         value = read(sealed)
         if value is not None:
             properties.put(item["properties"], field, value, findings)
@@ -92,7 +92,7 @@ def _set_property(mapping: FieldMapping, read: Read) -> Step:
 def _set_page(mapping: FieldMapping, read: Read) -> Step:
     field = mapping.target.partition(".")[2]
 
-    def step(sealed: Mapping[str, Any], item: dict[str, Any], findings: list[str]) -> None:
+    def step(sealed: dict[str, Any], item: dict[str, Any], findings: list[str]) -> None:
         if found := trimmed(read(sealed)):
             item["page"][field] = found
 
@@ -100,7 +100,7 @@ def _set_page(mapping: FieldMapping, read: Read) -> Step:
 
 
 def _set_event_id(_mapping: FieldMapping, read: Read) -> Step:
-    def step(sealed: Mapping[str, Any], item: dict[str, Any], findings: list[str]) -> None:
+    def step(sealed: dict[str, Any], item: dict[str, Any], findings: list[str]) -> None:
         value = read(sealed)
         if found := trimmed(value, 256):
             item["event_id"] = found
@@ -111,7 +111,7 @@ def _set_event_id(_mapping: FieldMapping, read: Read) -> Step:
 
 
 def _set_limited(_mapping: FieldMapping, read: Read) -> Step:
-    def step(sealed: Mapping[str, Any], item: dict[str, Any], findings: list[str]) -> None:
+    def step(sealed: dict[str, Any], item: dict[str, Any], findings: list[str]) -> None:
         if boolean(read(sealed)):
             item["limited_data_use"] = True
 
@@ -121,7 +121,7 @@ def _set_limited(_mapping: FieldMapping, read: Read) -> Step:
 def _set_line(mapping: FieldMapping, read: Read) -> ContentsStep:
     field = mapping.target.removeprefix(_LINES)
 
-    def step(sealed: Mapping[str, Any], lines: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
+    def step(sealed: dict[str, Any], lines: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
         value = read(sealed)
         return lines if value is None else contents.set_field(lines, field, value, findings)
 
@@ -129,7 +129,7 @@ def _set_line(mapping: FieldMapping, read: Read) -> ContentsStep:
 
 
 def _set_contents(read: Read) -> ContentsStep:
-    def step(sealed: Mapping[str, Any], lines: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
+    def step(sealed: dict[str, Any], lines: list[dict[str, Any]], findings: list[str]) -> list[dict[str, Any]]:
         value = read(sealed)
         return lines if value is None else contents.lines({"contents": value}, (), findings)[0] or lines
 
