@@ -129,6 +129,7 @@ def main() -> None:
         event_id="",
     )
     payload = sink.records[0].payload
+    stored = orjson.loads(payload)
     program = catalogue.integrations["tiktok"].program
     apply = program.apply
     steps: dict[str, Callable[[], object]] = {
@@ -142,7 +143,7 @@ def main() -> None:
         ),
         "payload: write": lambda: orjson.dumps(sealed),
         "payload: read": lambda: orjson.loads(payload),
-        "map": lambda: apply(sealed),
+        "map": lambda: apply(stored),
         "collect: all of it up to the spool": lambda: collector.handle(head, body, client),
     }
     print(f"request of {len(raw_head) + len(body) + 4} bytes, event of {len(body)}, payload of {len(payload)}")

@@ -179,7 +179,8 @@ class Shipment:
                 order = order_key(self._route.lane, mapped.item) if integration.settings.dedupe_purchases is not None else 0
                 items.append(Item(record, _dumps(mapped.item), order))
                 if len(items) <= _LOOKED_AT and not record.attempts:
-                    metrics.matchable(mapped.item.get("user") or {})
+                    user = mapped.item.get("user")
+                    metrics.matchable(user if isinstance(user, dict) else {})
                 if feed is not None and feed.follows:
                     feed.mapped(integration.id, sealed["event_id"], record.id, items[-1].data)
                 return
@@ -379,6 +380,8 @@ class Shipment:
             self._feed(feed, settlement)
 
     def _feed(self, feed: Feed, settlement: Settlement) -> None:
+        if not feed.in_hand:
+            return
         verdict = self._verdict
         words = (verdict.code, verdict.message, verdict.cure) if verdict else ("", "", "")
         for id_, outcome, reason in settlement.done:

@@ -142,6 +142,11 @@ class Feed:
         """Whether delivery has anything to tell."""
         return bool(self._by_event)
 
+    @property
+    def in_hand(self) -> bool:
+        """Whether the fate of any record would be told."""
+        return bool(self._by_record)
+
     def mapped(self, integration: str, event_id: str, record: int, item: bytes) -> None:
         """The item of an event that is about to be posted; empty = it is not sent, and settled by a rule."""
         row = self._by_event.get((integration, event_id))
