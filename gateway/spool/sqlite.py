@@ -42,7 +42,8 @@ from gateway.spool.settings import SpoolSettings
 from gateway.spool.state import State
 from gateway.spool.transaction import Transaction
 from gateway.spool.window import Window
-from gateway.spool.writer import CommitFuture, Group, Job, Writer
+from gateway.spool.work import Group, Job
+from gateway.spool.writer import CommitFuture, Writer
 from gateway.telemetry import tasks
 
 PENDING_BYTES = 32 << 20
@@ -93,6 +94,8 @@ class SqliteSpool:
         self._purging = Purging(self._window, self._side_reader, self._run, self._remove)
         self.on_removal: OnRemoval = nobody_told
         self._closed = False
+        self._file = 0
+        """The one that is read, see :attr:`Writer.file`."""
         self._inspection: Inspection | None = None
         self._inspecting: asyncio.Task[None] | None = None
         self.salvaged: Report | None = None
@@ -125,7 +128,7 @@ class SqliteSpool:
         await spool._side_reader.run(lambda connection: connection.execute("SELECT 1").fetchone())
         if not state.checked:
             spool._inspection = Inspection(path, vfs)
-            spool._inspecting = tasks.spawn(spool._inspection.run(spool._damaged), "check spool")
+            spool._inspecting = tasks.spawn(spool._inspection.run(lambda: writer.doubt(0)), "check spool")
         return spool
 
     # --- put
@@ -228,22 +231,18 @@ class SqliteSpool:
                 await asyncio.shield(other)
                 continue
             done = self._reading[queue.key] = self._loop.create_future()
+            file = self._file
             try:
                 if overdue:
                     await self._read_due(queue, max_records)
                 else:
                     await self._read_next(queue, max_records - queue.available, max_bytes)
             except Damaged:
-                self._damaged()
+                self._writer.doubt(file)
                 raise
             finally:
                 del self._reading[queue.key]
                 done.set_result(None)
-
-    def _damaged(self) -> None:
-        """Have the writer salvage what can be read."""
-        self._writer.suspect = True
-        self._writer.tokens.put(None)
 
     async def _read_due(self, queue: LaneQueue, max_records: int) -> None:
         window = self._window
@@ -436,9 +435,9 @@ class SqliteSpool:
         later = [(lane, now + min(due - wall, MAX_DELAY_S), id_, count) for lane, id_, due, count in state.later]
         self._window.adopt(state.lanes, state.tails, state.masks, state.totals, later)
 
-    def _replaced(self, state: State, report: Report) -> None:
+    def _replaced(self, state: State, report: Report, file: int) -> None:
         """The writer has salvaged the file: go on as after a restart."""
-        self.salvaged = report
+        self.salvaged, self._file = report, file
         self._lease_reader.stale = self._side_reader.stale = True
         self._adopt(state)
         self._count(Outcome.QUARANTINED, Reason.CORRUPT_SPOOL, "", report.lost)

@@ -21,11 +21,12 @@ import apsw
 from gateway.errors import SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool import schema
-from gateway.spool.base import MAX_MARKS, NewRecord
+from gateway.spool.base import MAX_MARKS
 from gateway.spool.removal import Removal
 from gateway.spool.salvage import Report, salvage
 from gateway.spool.state import State, load
 from gateway.spool.transaction import Transaction
+from gateway.spool.work import Group, Job
 
 log = logging.getLogger(__name__)
 
@@ -72,29 +73,6 @@ class CommitFuture(asyncio.Future[None]):
         return False
 
 
-class Group:
-    """Records waiting for one commit."""
-
-    __slots__ = ("future", "records", "size")
-
-    def __init__(self, future: CommitFuture) -> None:
-        self.future = future
-        self.records: list[NewRecord] = []
-        self.size = 0
-
-
-class Job:
-    """Other work for the writer's transaction. ``lasting`` jobs are kept through a failure of the disk."""
-
-    __slots__ = ("future", "lasting", "result", "run")
-
-    def __init__(self, run: Callable[[Transaction], Any], future: asyncio.Future[Any] | None, *, lasting: bool) -> None:
-        self.run = run
-        self.future = future
-        self.lasting = lasting
-        self.result: Any = None
-
-
 class Writer(threading.Thread):
     """Owns the writing connection. ``post`` hands a callable to the event loop's thread."""
 
@@ -127,10 +105,12 @@ class Writer(threading.Thread):
         self.refusal: tuple[Reason, str] | None = None
         """Set while nothing can be made durable."""
         self.suspect = False
-        """Set by a reader that met damage."""
+        """Set by a reader that met damage, see :meth:`doubt`."""
+        self.file = 0
+        """Grows by one with each file that took a damaged one's place."""
         self.on_commit: Callable[..., None] = _nothing
         """(segments, totals, group, jobs) on the loop, after the commit."""
-        self.on_salvage: Callable[[State, Report], None] = _nothing
+        self.on_salvage: Callable[[State, Report, int], None] = _nothing
         """The file was replaced; what was known of it no longer holds."""
         self.on_expired: Callable[[list[Any]], None] = _nothing
         self._kept: list[Job] = []
@@ -156,6 +136,13 @@ class Writer(threading.Thread):
         """Queue other work."""
         with self.mutex:
             self.jobs.append(job)
+        self.tokens.put(None)
+
+    def doubt(self, file: int) -> None:
+        """A reader has met damage in ``file``: salvage it, unless that was done meanwhile."""
+        with self.mutex:
+            if file == self.file:
+                self.suspect = True
         self.tokens.put(None)
 
     def stop(self) -> None:
@@ -364,7 +351,6 @@ class Writer(threading.Thread):
 
     def _replace(self) -> None:
         report = salvage(self._path, self.vfs)
-        self.suspect = False
         # As after a restart: what was leased is handed out again, settlements of it come to nothing.
         for job in self._kept:
             self._post(_set_result, job.future, None)
@@ -373,7 +359,11 @@ class Writer(threading.Thread):
         log.error("spool was damaged: %d records kept, %d quarantined in %s", report.kept, report.lost, report.quarantine)
         connection = schema.open_writer(self._path, self.vfs)
         try:
-            self._post(self.on_salvage, load(connection), report)
+            state = load(connection)
+            with self.mutex:
+                self.file += 1
+                self.suspect = False
+            self._post(self.on_salvage, state, report, self.file)
         finally:
             connection.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,34 @@ async def test_damage_met_while_running_is_salvaged_and_counted(
     assert totals["quarantined", "corrupt_spool"] == report.lost
     assert totals["delivered", ""] == 5 + len(records)
     assert {lane.lane: lane.queued for lane in stats.lanes} == {"a": 1, "b|T": 1}
+    await spool.close()
+
+
+async def test_late_word_of_damage_does_not_replace_the_new_file(
+    settings: SpoolSettings, new: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(salvage, "CHECK_WHOLE_BYTES", 0)
+    await fill(settings, new)
+    path = Path(settings.path) / "spool.db"
+    for offset in await asyncio.get_running_loop().run_in_executor(None, leaf_pages, path):
+        destroy(path, offset, schema.PAGE_BYTES)
+    spool = await SqliteSpool.open(settings)
+    async with asyncio.timeout(20):
+        while spool.salvaged is None:
+            with suppress(SpoolUnavailable):
+                await spool.lease("a", 1000, 64 * MIB, 0.02)
+    report: Any = spool.salvaged
+    spool._writer.doubt(0)  # by a reader that had the damaged file open
+    async with asyncio.timeout(20):
+        while spool._writer.refusal is not None:  # noqa: ASYNC110 - another thread's word
+            await asyncio.sleep(0.02)
+    await spool.put([new("after")])
+    assert spool._writer.refusal is None
+    assert spool.salvaged is report
+    spool._writer.doubt(1)  # of the one that is in use it is believed
+    async with asyncio.timeout(20):
+        while spool.salvaged is report:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     await spool.close()
 
 
