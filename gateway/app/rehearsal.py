@@ -163,7 +163,7 @@ def _parsed(event: Any) -> dict[str, Any]:
         return {"error": "; ".join(rejection.detail for rejection in parsed.rejected)}
     found = parsed.events[0]
     return {
-        "wire": found.wire.value,
+        "wire": found.wire,
         "type": found.type,
         "name": found.name,
         "event_id": found.event_id,

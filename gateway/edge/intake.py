@@ -143,7 +143,7 @@ class Intake:
         feed = self._metrics.feed
         under_way: list[asyncio.Future[None]] | None = None
         if events:
-            self._metrics.received(pipeline.id, events[0].wire._value_, len(events))
+            self._metrics.received(pipeline.id, events[0].wire, len(events))
         incomplete = self._leave_out(pipeline, events) if pipeline.broken and integrations is None else 0
         for at, event in enumerate(events):
             targets = candidates
@@ -218,7 +218,7 @@ class Intake:
                         keys[key] = None
                     payload = shared
                     if integration.program.has_user_rules:
-                        rules = integration.program.user_rules(event.wire._value_, event.type, event.name)
+                        rules = integration.program.user_rules(event.wire, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
                             payload = orjson.dumps({**sealed, "user": {**sealed["user"], **own}})
                     records.append(new_record((lane, who, received, payload, called)))

@@ -48,7 +48,7 @@ def _event(values: dict[str, str], kind: str | None) -> Event:
     who: dict[str, Any] = {}
     fields.identity(who, properties, fields.PERSON_KEYS)
     return Event(
-        Wire.IMAGE,
+        Wire.IMAGE.value,
         "page" if page_view else "track",
         found,
         fields.identifier(values.get("id")),

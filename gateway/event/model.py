@@ -29,7 +29,8 @@ class Wire(StrEnum):
 class Event:
     """One event in the Signal schema. Times are Unix seconds as float; absent values are None or empty."""
 
-    wire: Wire
+    wire: str
+    """The text of a :class:`Wire`: what is counted, stored and compared is text, and asking a member for it costs as much as a look-up in a table."""
     type: str
     """track, page, identify or group."""
     name: str
@@ -74,7 +75,7 @@ class Event:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: str,
         type: str,  # noqa: A002 - the schema's name
         name: str,
         event_id: str = "",

@@ -54,7 +54,7 @@ def _event(item: dict[str, Any], pixel: str, test_code: str) -> Event:
     fields.identity(who, user, fields.TRAIT_KEYS)
     limited = item.get("limited_data_use")
     return Event(
-        Wire.NATIVE,
+        Wire.NATIVE.value,
         "page" if found.lower() == "pageview" else "track",
         found,
         fields.identifier(item.get("event_id")),

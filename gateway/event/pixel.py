@@ -69,7 +69,7 @@ def _event(item: dict[str, Any]) -> Event:
     who: dict[str, Any] = {}
     fields.identity(who, user, fields.TRAIT_KEYS)
     return Event(
-        Wire.PIXEL,
+        Wire.PIXEL.value,
         "page" if page_view else "track",
         "page" if page_view else found,
         fields.identifier(item.get("event_id") or properties.get("event_id") or item.get("message_id")),

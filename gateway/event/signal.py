@@ -12,7 +12,7 @@ from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
 _KINDS: Final = {"t": "track", "p": "page", "i": "identify", "g": "group"}
-_WIRE: Final = Wire.SIGNAL  # looking a member up is a call of Python, once per event
+_WIRE: Final[str] = Wire.SIGNAL.value  # looking a member up is a call of Python, once per event
 _TYPES: Final = frozenset(_KINDS.values())
 _PAGE_NAMES: Final = frozenset({"page", "pageview", "page_view", "page view", "pageviewed", "$pageview"})
 _LONGEST_PAGE_NAME: Final = max(map(len, _PAGE_NAMES))

@@ -176,7 +176,7 @@ class Sealer:
                 given = sha256(given)[:32]
         sealed: SealedEvent = {
             "v": VERSION,
-            "wire": event.wire._value_,
+            "wire": event.wire,
             "type": event.type,
             "name": name,
             "event_id": given,
