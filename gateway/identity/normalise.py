@@ -44,6 +44,8 @@ def is_digest(value: str) -> bool:
 
 def is_nothing(value: str, placeholders: frozenset[str] = NO_IDS) -> bool:
     """A trimmed value that stands for no value."""
+    if len(value) > 1 and ord(value[0]) == ord("+") and ord("1") <= ord(value[1]) <= ord("9"):
+        return False  # nearly every telephone number: nothing below is written so
     if len(value) <= _LONGEST and value.lower() in placeholders:
         return True
     first = value[0]

@@ -46,6 +46,7 @@ _INSIDE: Final = bytes(chr(byte).isalnum() or byte in b"_.-/+" for byte in range
 """Per ASCII character, whether no number begins with a zero right after it."""
 _MIN_DIGITS: Final = 9
 """Numbers without a plus and without ``tel:`` have as many, or more."""
+_ZERO: Final = 48
 _ONE: Final = 49
 _SHAPE: Final = bytes(48 if 48 <= byte < 58 else 45 if byte in b" .-" else byte for byte in range(256))
 """Digits become 0, gaps become -: one substring search then tells whether a number in American groups can be there."""
@@ -67,7 +68,10 @@ def calm(text: str) -> bool:
     at = text.find("0")
     if len(raw) == len(text):  # a place in the one is the same in the other
         while at > 0 and _INSIDE[raw[at - 1]]:
-            at = text.find("0", at + 1)
+            at += 1
+            while at < len(raw) and raw[at] == _ZERO:
+                at += 1  # none begins behind another zero either
+            at = text.find("0", at)
     if at >= 0 and _ANY_ZERO.search(text, at):
         return False
     shape = raw.translate(_SHAPE).decode("latin-1")

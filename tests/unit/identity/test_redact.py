@@ -281,6 +281,13 @@ def test_an_ordinary_uuid_is_calm():
     assert not spot.calm("550-213-4567")
 
 
+@pytest.mark.parametrize("before", ["1000", "x000", "-0000", "00-00", ".0"])
+def test_zeros_in_a_row_hide_no_number_behind_them(before: str):
+    assert spot.calm(f"{before} and more")
+    assert not spot.calm(f"{before} 07700 900123")
+    assert not spot.calm(f"{before},00447700900123")
+
+
 def test_overlong_strings_are_not_untouched():
     long = {"a": "x" * 9000}
     many = {f"a{n}": "x" * 100 for n in range(200)}
