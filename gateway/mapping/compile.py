@@ -110,6 +110,8 @@ class Program:
         self._other = self._compile([*everywhere, *defaults.mappings])
         self.has_user_rules = any(fields.rules for fields in (self._common, self._other, *self._own.values()))
         """False lets the edge share one sealed payload between integrations."""
+        self._tracks: dict[str, _Plan] = {}
+        """Of Signal's tracks, which nearly all events are, by their names alone."""
         self._plans: dict[str, _Plan] = {}
 
     def user_rules(self, wire: str, kind: str, name: str) -> tuple[UserRule, ...]:
@@ -171,12 +173,15 @@ class Program:
         return _Fields(item_steps(mappings, withheld), contents_steps(mappings, withheld), user_rules(mappings))
 
     def _plan(self, wire: str, kind: str, name: str) -> _Plan:
-        key = f"{wire} {kind} {name}"  # the first two are words of ours; a tuple of the three is hashed and compared one by one
-        plan = self._plans.get(key)
+        plans, key = self._tracks, name
+        if kind != "track" or wire != _SIGNAL:
+            # The first two are words of ours. A tuple of the three is hashed and compared one by one.
+            plans, key = self._plans, f"{wire} {kind} {name}"
+        plan = plans.get(key)
         if plan is None:
-            if len(self._plans) >= _MEMO:
-                self._plans.clear()
-            plan = self._plans[key] = self._resolve(wire, kind, name)
+            if len(plans) >= _MEMO:
+                plans.clear()
+            plan = plans[key] = self._resolve(wire, kind, name)
         return plan
 
     def _resolve(self, wire: str, kind: str, name: str) -> _Plan:

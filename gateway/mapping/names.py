@@ -4,15 +4,23 @@ Law: two names are the same if they differ only in case and separators: ``Order 
 keyed by :func:`canonical`.
 """
 
-from functools import lru_cache
+from typing import Final
 
 from gateway.mapping import tiktok
 
+_MEMO: Final = 4096
+"""Names remembered: they are the senders' and there may be any number of them."""
+_seen: Final[dict[str, str]] = {}
 
-@lru_cache(4096)
+
 def canonical(name: str) -> str:
     """The name's letters and digits in lower case; a name without any stays as it is, so that ``***`` and ``!!!`` differ."""
-    return "".join(character for character in name.casefold() if character.isalnum()) or name
+    found = _seen.get(name)
+    if found is None:
+        if len(_seen) >= _MEMO:
+            _seen.clear()
+        found = _seen[name] = "".join(character for character in name.casefold() if character.isalnum()) or name
+    return found
 
 
 GA4_ALIASES = {

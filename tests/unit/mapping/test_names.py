@@ -6,7 +6,7 @@ import re
 import pytest
 from sealed_events import item, mapped, program, sealed
 
-from gateway.mapping import tiktok
+from gateway.mapping import names, tiktok
 from gateway.mapping.compile import Unmapped
 from gateway.mapping.names import canonical
 from gateway.mapping.presets import PRESETS
@@ -172,11 +172,24 @@ def test_letters_of_any_script_count():
     assert item(sealed("注文 完了"), events={"注文完了": {"vendor_event_name": "Purchase"}})["event"] == "Purchase"
 
 
+def test_a_name_that_reads_like_another_wires_event_is_its_own():
+    one = program()
+    for wire, kind in itertools.product(("signal", "pixel", "native"), ("track", "page")):
+        one.target(wire, kind, "Purchase")
+        assert one.target("signal", "track", f"{wire} {kind} Purchase") == ""
+    assert one.target("signal", "page", "page") == "Pageview"
+    assert one.target("signal", "track", "Purchase") == "Purchase"
+    assert one.target("signal", "track", "pixel track Purchase") == ""
+
+
 def test_any_number_of_names_is_remembered_in_bounded_memory():
     compiled = program(default_action="passthrough")
     for number in range(10_000):
         compiled.apply(sealed(f"name {number}"))
-    assert len(compiled._plans) <= 4096
+        compiled.apply(sealed(f"name {number}", wire="pixel"))
+    assert 0 < len(compiled._tracks) <= 4096
+    assert 0 < len(compiled._plans) <= 4096
+    assert 0 < len(names._seen) <= 4096
     assert compiled.target("signal", "track", "Order Completed") == "Purchase"
 
 
