@@ -102,6 +102,8 @@ class Shipment:
         self._route = route
         self._records = records
         self._integration = integration
+        self._once = integration.settings.dedupe_purchases is not None
+        """Orders are looked for."""
         self._probe = probe
         self._unsettled = {record.id for record in records}
         self._asked = False
@@ -176,7 +178,7 @@ class Shipment:
             sealed = _loads(record.payload)
             mapped = integration.program.apply(sealed)
             if isinstance(mapped, Mapped):
-                order = order_key(self._route.lane, mapped.item) if integration.settings.dedupe_purchases is not None else 0
+                order = order_key(self._route.lane, mapped.item) if self._once else 0
                 items.append(Item(record, _dumps(mapped.item), order))
                 if len(items) <= _LOOKED_AT and not record.attempts:
                     user = mapped.item.get("user")
