@@ -4,7 +4,7 @@ Law: a query is small and flat; unknown parameters are ignored, ``p.<name>`` bec
 faults come back as a :class:`Rejection`; only a query that is no query at all is :class:`BadInput`.
 """
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from gateway.errors import BadInput
@@ -12,6 +12,7 @@ from gateway.event import fields
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
+_WIRE: Final[str] = Wire.IMAGE.value
 _MAX_FIELDS = 100
 _CONSENT = {"1": True, "0": False, "granted": True, "denied": False}
 
@@ -48,7 +49,7 @@ def _event(values: dict[str, str], kind: str | None) -> Event:
     who: dict[str, Any] = {}
     fields.identity(who, properties, fields.PERSON_KEYS)
     return Event(
-        Wire.IMAGE.value,
+        _WIRE,
         "page" if page_view else "track",
         found,
         fields.identifier(values.get("id")),

@@ -5,13 +5,14 @@ the event's index, so that a retried request keeps its ids. Source: TikTok's end
 """
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import BadInput
 from gateway.event import fields
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
+_WIRE: Final[str] = Wire.NATIVE.value
 _MAX_ITEMS = 1000
 
 
@@ -54,7 +55,7 @@ def _event(item: dict[str, Any], pixel: str, test_code: str) -> Event:
     fields.identity(who, user, fields.TRAIT_KEYS)
     limited = item.get("limited_data_use")
     return Event(
-        Wire.NATIVE.value,
+        _WIRE,
         "page" if found.lower() == "pageview" else "track",
         found,
         fields.identifier(item.get("event_id")),

@@ -6,7 +6,7 @@ bookkeeping events are left out with a reason. Source: captures of the pixel's t
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 from gateway.errors import BadInput
@@ -14,6 +14,7 @@ from gateway.event import fields, jsonbody
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
+_WIRE: Final[str] = Wire.PIXEL.value
 _BOOKKEEPING = frozenset({"enricham"})
 """Events that carry nothing about the visitor's doing, wherever they arrive."""
 _AUTOMATIC = frozenset({"metadata", "click", "pf", "pagedata", "performance"})
@@ -69,7 +70,7 @@ def _event(item: dict[str, Any]) -> Event:
     who: dict[str, Any] = {}
     fields.identity(who, user, fields.TRAIT_KEYS)
     return Event(
-        Wire.PIXEL.value,
+        _WIRE,
         "page" if page_view else "track",
         "page" if page_view else found,
         fields.identifier(item.get("event_id") or properties.get("event_id") or item.get("message_id")),
