@@ -7,12 +7,14 @@ Change together with ``headers.py``, which tells the app what was concluded here
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from cachetools import LRUCache
-from multidict import CIMultiDictProxy, istr
+from multidict import CIMultiDict, CIMultiDictProxy, istr
+
+from gateway.edge.head import Fields
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -117,16 +119,20 @@ class Addresses:
     ) -> None:
         self._networks = [network for text in trusted_proxies for network in parse_network(text)]
         self._header = istr(header)
-        self._listed = header.lower() == "x-forwarded-for"
+        self._lower = header.lower()
+        self._listed = self._lower == "x-forwarded-for"
         self._hops = trusted_hops
         self._cache: LRUCache[Key, Client] = LRUCache(_CACHE_SIZE)
         self.seen = {"trusted_forwarding": 0, "trusted_silent": 0, "stranger_forwarding": 0, "stranger": 0}
         """Clients by what vouches for their address: a trusted proxy, one that forwards none, a stranger that claims to be a proxy, nobody."""
 
-    def key(self, peer: str, headers: Mapping[str, str] | CIMultiDictProxy[str]) -> Key:
+    def key(self, peer: str, fields: Fields) -> Key:
         """All that the client of a request from ``peer`` (an address, or ``unix``) depends on: equal keys, equal clients."""
-        get = headers.get
-        named = _joined(headers, self._header) if self._header in headers else ""
+        if isinstance(fields, dict):
+            named, host = fields.get(self._lower, ""), fields.get("host", "")
+            return peer, named, fields.get("x-forwarded-proto", ""), host, fields.get("x-forwarded-host", "")
+        get = fields.get
+        named = _joined(fields, self._header) if self._header in fields else ""
         return peer, named, get(_PROTO, ""), get(_HOST, ""), get(_FORWARDED_HOST, "")
 
     def resolve(self, key: Key) -> Client:
@@ -182,11 +188,9 @@ class Addresses:
         return address
 
 
-def _joined(headers: Mapping[str, str] | CIMultiDictProxy[str], name: str) -> str:
-    if isinstance(headers, CIMultiDictProxy):
-        values = headers.getall(name)
-        return values[0] if len(values) == 1 else ",".join(values)
-    return headers[name]
+def _joined(fields: CIMultiDict[str] | CIMultiDictProxy[str], name: str) -> str:
+    values = fields.getall(name)
+    return values[0] if len(values) == 1 else ",".join(values)
 
 
 def _last(value: str) -> str:

@@ -19,9 +19,9 @@ TOO_FAST = "too many events in this second; try again"
 TOO_FAST_RETRY_AFTER_S = 1
 
 
-def bearer(value: str | None) -> str:
+def bearer(value: str) -> str:
     """The token of an ``Authorization: Bearer`` value, else ``''``."""
-    return value[7:].strip() if value and value[:7].lower() == "bearer " else ""
+    return value[7:].strip() if value[:7].lower() == "bearer " else ""
 
 
 class Admission:

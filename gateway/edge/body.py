@@ -4,9 +4,6 @@ Law: never more than :data:`MAX_BODY` bytes are made of a body, whatever it clai
 """
 
 import zlib
-from typing import Final
-
-from multidict import istr
 
 from gateway.edge.head import Head
 from gateway.errors import BadInput
@@ -14,14 +11,13 @@ from gateway.outcome import Reason
 
 MAX_BODY = 1 << 20
 """Bytes of a body, inflated."""
-_CONTENT_ENCODING: Final = istr("Content-Encoding")
 _GZIP = frozenset({"gzip", "x-gzip"})
 TOO_LARGE = "a body may have at most 1 MiB, inflated"
 
 
 def inflate(head: Head, body: bytes) -> bytes:
     """The body itself, or what its gzip holds. Raises BadInput ``too_large``, ``invalid_encoding`` or ``wrong_shape``."""
-    encoding = head.headers.get(_CONTENT_ENCODING)
+    encoding = head.field("content-encoding")
     if encoding and (named := encoding.strip().lower()) not in {"", "identity"}:
         if named not in _GZIP:
             raise BadInput(Reason.INVALID_ENCODING, "Content-Encoding: only gzip is understood")

@@ -7,8 +7,6 @@ explicit denial, and otherwise left alone; of several events in one request a de
 from typing import Final
 from urllib.parse import parse_qs
 
-from multidict import istr
-
 from gateway.catalog.runtime import Live, Pipeline
 from gateway.consent.gate import Decision, Gate
 from gateway.consent.settings import ConsentSettings
@@ -30,13 +28,10 @@ from gateway.identity import click_id
 from gateway.identity.seal import Visitor, owner
 from gateway.outcome import Reason
 
-AUTHORIZATION: Final = istr("Authorization")
-COOKIE: Final = istr("Cookie")
-FETCH_SITE: Final = istr("Sec-Fetch-Site")
-ORIGIN: Final = istr("Origin")
-_GPC: Final = istr("Sec-GPC")
-_REFERER: Final = istr("Referer")
-_USER_AGENT: Final = istr("User-Agent")
+_AUTHORIZATION: Final = "authorization"
+_FETCH_SITE: Final = "sec-fetch-site"
+_ORIGIN: Final = "origin"
+_REFERER: Final = "referer"
 _MARKETING: Final = "marketing"
 _MAX_QUERY_FIELDS: Final = 100
 
@@ -89,14 +84,13 @@ class BrowserSide:
     def consent(self, head: Head, body: bytes, client: Client) -> Answer | Deferred:
         """``v1/c``: withdrawal removes our cookies and what waits of the visitor's; a grant sets them."""
         categories, anonymous_id, key = signal.parse_consent(jsonbody.load(inflate(head, body)))
-        get = head.headers.get
-        pipeline = self._admission.pipeline(key or bearer(get(AUTHORIZATION)), client.host)
-        cors = self._origins.headers(pipeline, get(ORIGIN, ""), client.host, get(FETCH_SITE, ""))
+        pipeline = self._admission.pipeline(key or bearer(head.field(_AUTHORIZATION)), client.host)
+        cors = self._origins.headers(pipeline, head.field(_ORIGIN), client.host, head.field(_FETCH_SITE))
         if not self._admission.admit(pipeline, 1, client.ip):
             return self._too_fast(pipeline, 1, cors)
         jar = self._jar(head)
         decision = self._gate.decide(categories, "", self._request_signals(head, jar))
-        visitor = self._visitors.visitor(jar, client, "", get(_REFERER, ""))
+        visitor = self._visitors.visitor(jar, client, "", head.field(_REFERER))
         if decision.explicitly_denied(_MARKETING):
             for known in {visitor.anonymous_id, anonymous_id} - {""}:
                 self._purge(owner(known), Reason.WITHDRAWN)
@@ -134,14 +128,13 @@ class BrowserSide:
     def _collect(
         self, head: Head, client: Client, parsed: Parsed, *, single: bool = False, gif: bool = False
     ) -> Answer | Deferred:
-        get = head.headers.get
         events, unusable = parsed.events, parsed.rejected
         n = len(events) + len(unusable)
         named = ""
         try:
-            pipeline = self._admission.pipeline(parsed.key or bearer(get(AUTHORIZATION)), client.host)
+            pipeline = self._admission.pipeline(parsed.key or bearer(head.field(_AUTHORIZATION)), client.host)
             named = pipeline.id
-            cors = self._origins.headers(pipeline, get(ORIGIN, ""), client.host, get(FETCH_SITE, ""))
+            cors = self._origins.headers(pipeline, head.field(_ORIGIN), client.host, head.field(_FETCH_SITE))
         except (BadInput, SpoolUnavailable) as error:
             self._intake.count_refused(named, error.reason, n)
             return self.refused(error, head, client)
@@ -179,9 +172,8 @@ class BrowserSide:
 
     def refused(self, error: BadInput | SpoolUnavailable, head: Head, client: Client) -> Answer:
         """The answer to a request that was turned away before or with its pipeline; readable by the page that sent it, where it may be."""
-        get = head.headers.get
-        origin = get(ORIGIN, "")
-        cors = self._origins.any(self._live.current.pipelines, origin, client.host, get(FETCH_SITE, "")) if origin else b""
+        origin = head.field(_ORIGIN)
+        cors = self._origins.any(self._live.current.pipelines, origin, client.host, head.field(_FETCH_SITE)) if origin else b""
         return answer.refusal(error.reason, error.detail, cors or b"", getattr(error, "retry_after_s", 0))
 
     def _too_fast(self, pipeline: Pipeline, n: int, cors: bytes) -> Answer:
@@ -218,11 +210,11 @@ class BrowserSide:
         return answer.tally(taken.accepted_events, taken.filtered_events + automatic, told, headers, taken.incomplete)
 
     def _jar(self, head: Head) -> dict[str, str]:
-        header = head.headers.get(COOKIE)
+        header = head.field("cookie")
         return cookies.read(header, self._cookie_names) if header else {}
 
     def _request_signals(self, head: Head, jar: dict[str, str]) -> RequestSignals:
-        return self._signals.read(jar, head.headers.get(_GPC))
+        return self._signals.read(jar, head.field("sec-gpc"))
 
 
 class _Page(Sender):
@@ -258,9 +250,9 @@ class _Page(Sender):
     def visit(self, event: Event, decision: Decision) -> Visitor:
         visitor = self.visitor
         if visitor is None:
-            get = self._head.headers.get
-            agent = get(_USER_AGENT) or event.user_agent
-            visitor = self.visitor = self._visitors.visitor(self.jar, self.client, agent, get(_REFERER, ""))
+            head = self._head
+            agent = head.field("user-agent") or event.user_agent
+            visitor = self.visitor = self._visitors.visitor(self.jar, self.client, agent, head.field(_REFERER))
         if not (visitor.ttp and visitor.anonymous_id) and decision.allows(_MARKETING):
             self._visitors.make_ids(visitor, event.anonymous_id, event.ttp)
         return visitor

@@ -14,7 +14,7 @@ from gateway.edge.address import Client
 from gateway.edge.admission import Admission
 from gateway.edge.answer import Answer, Deferred
 from gateway.edge.body import TOO_LARGE
-from gateway.edge.browser import FETCH_SITE, ORIGIN, BrowserSide
+from gateway.edge.browser import BrowserSide
 from gateway.edge.head import Head
 from gateway.edge.intake import Intake
 from gateway.edge.origin import Origins
@@ -150,10 +150,9 @@ class Collector:
 
     def _preflight(self, head: Head, client: Client, methods: Mapping[str, Handler]) -> Answer:
         allow = f"Allow: {', '.join([*methods, 'OPTIONS'])}\r\n".encode()
-        get = head.headers.get
-        origin = get(ORIGIN, "")
+        origin = head.field("origin")
         if origin:
-            allow += self._origins.preflight(self._live.current.pipelines, origin, client.host, get(FETCH_SITE, ""))
+            allow += self._origins.preflight(self._live.current.pipelines, origin, client.host, head.field("sec-fetch-site"))
         return Answer(204, allow)
 
 

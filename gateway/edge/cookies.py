@@ -18,6 +18,8 @@ def read(header: str, names: frozenset[str]) -> dict[str, str]:
         end = header.find(";", begin)
         if end < 0:
             end = length
+        if header[begin] == " ":
+            begin += 1  # as nearly all names have it: stripping it would copy the name
         at = header.find("=", begin, end)
         if at >= 0 and (name := header[begin:at].strip()) in names and name not in found and end - at <= MAX_VALUE + 1:
             value = header[at + 1 : end].strip()

@@ -4,13 +4,14 @@ Law: values are as they came over the wire. ``target`` and ``raw_headers`` are t
 undecoded text of the target, split at the first ``?``. Not frozen: one is made per request on the hot path.
 """
 
-from collections.abc import Mapping
+from multidict import CIMultiDict, CIMultiDictProxy
 
-from multidict import CIMultiDictProxy
+Fields = dict[str, str] | CIMultiDict[str] | CIMultiDictProxy[str]
+"""Header fields by name. A dictionary holds each once, by its name in lower case: a tenth of a multidict's work."""
 
 
 class Head:
-    """Request line and header fields. Header lookup by name is case-insensitive; bytes beyond UTF-8 appear as surrogates."""
+    """Request line and header fields. Bytes of these beyond UTF-8 appear as surrogates."""
 
     __slots__ = ("headers", "method", "path", "query", "raw_headers", "target", "version")
 
@@ -20,7 +21,7 @@ class Head:
         target: bytes,
         path: str,
         query: str,
-        headers: Mapping[str, str] | CIMultiDictProxy[str],
+        headers: Fields,
         raw_headers: tuple[tuple[bytes, bytes], ...],
         version: tuple[int, int],
     ) -> None:
@@ -35,6 +36,13 @@ class Head:
         self.raw_headers = raw_headers
         """For the app: empty if a request that is not for it was read without aiohttp's parser."""
         self.version = version
+
+    def field(self, name: str) -> str:
+        """The first value of the field whose name in lower case is ``name``; '' if there is none."""
+        fields = self.headers
+        if isinstance(fields, dict):
+            return fields.get(name, "")
+        return fields.get(name, "")
 
     def __repr__(self) -> str:
         return f"<Head {self.method} {self.path}>"

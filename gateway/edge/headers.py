@@ -175,7 +175,7 @@ def request_head(
     if chunked:
         fields.append(CHUNKED)
     # HTTP/1.0 clients become 1.1, so that the app may stream, unless they name no host, which 1.1 demands
-    minor = 1 if head.version[1] or head.headers.get(_HOST) else 0
+    minor = 1 if head.version[1] or head.field("host") else 0
     first = b"%b %b HTTP/1.%d" % (head.method.encode(), head.target, minor)
     return b"\r\n".join((first, *map(b": ".join, fields), b"\r\n"))
 

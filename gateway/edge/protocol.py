@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from aiohttp import http_parser
 from aiohttp.http_exceptions import LineTooLong
-from multidict import istr
 
 from gateway.edge import headers
 from gateway.edge.address import UNIX_PEER, Client
 from gateway.edge.answer import Answer, Deferred, status_line
 from gateway.edge.context import Context
 from gateway.edge.faults import FAULTS, Fault, error_page
-from gateway.edge.head import Head
+from gateway.edge.head import Fields, Head
 from gateway.edge.limits import COLLECT_BODY_BYTES, HELD_BYTES, MIN_PROGRESS_BYTES, TAIL_BYTES
 from gateway.edge.line import ANSWER, BODY, CLOSING, HEAD, IDLE, TUNNEL, ClientLine
 from gateway.edge.proxy import Exchange
@@ -31,10 +30,6 @@ _log = logging.getLogger(__name__)
 
 _PARSER_BUFFER_BYTES = 1 << 20
 """Above what one read can bring (uvloop: 256 KiB), so that a stream never reaches its own high-water mark between drains."""
-_HOST: Final = istr("Host")
-_CONTENT_LENGTH: Final = istr("Content-Length")
-_EXPECT: Final = istr("Expect")
-_UPGRADE: Final = istr("Upgrade")
 _NOBODY = Client("", "", "http", "")
 _clock: Final = time.perf_counter
 
@@ -208,7 +203,7 @@ class EdgeProtocol(ClientLine):
         if read is None:
             return False
         head, body = read
-        if not headers.known(head.headers.get(_HOST, "")):
+        if not headers.known(head.field("host")):
             return False
         self._started = _clock()
         self._recognise(head.headers)
@@ -220,7 +215,7 @@ class EdgeProtocol(ClientLine):
         context.cohorts.arrived(self, head, body)
         return True
 
-    def _recognise(self, fields: Any) -> None:
+    def _recognise(self, fields: Fields) -> None:
         """Whose request it is."""
         addresses = self._context.addresses
         key = addresses.key(self._peer, fields)
@@ -301,10 +296,10 @@ class EdgeProtocol(ClientLine):
 
     def _gather(self, head: Head) -> None:
         """Take a body that comes in pieces."""
-        if int(head.headers.get(_CONTENT_LENGTH, 0)) > COLLECT_BODY_BYTES:
+        if int(head.field("content-length") or 0) > COLLECT_BODY_BYTES:
             self._refuse(self._context.collector.too_large(head, self._who))
             return
-        if head.headers.get(_EXPECT, "").lower() == "100-continue" and head.version[1]:
+        if head.field("expect").lower() == "100-continue" and head.version[1]:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._pieces = bytearray()
         self._gather_piece(self._payload.read_nowait(), False)
@@ -402,7 +397,7 @@ class EdgeProtocol(ClientLine):
     # -- pass-through
 
     def _pass_on(self, message: Any, head: Head, upstream: Upstream, complete: bool) -> None:
-        websocket = message.upgrade and head.version[1] == 1 and head.headers.get(_UPGRADE, "").lower() == "websocket"
+        websocket = message.upgrade and head.version[1] == 1 and head.field("upgrade").lower() == "websocket"
         exchange = self._exchange = Exchange(
             self, self._context, upstream, head, self._who, chunked=bool(message.chunked), websocket=websocket
         )

@@ -6,8 +6,6 @@ of another version – asked for while a new version is being rolled out – are
 
 import re
 
-from multidict import istr
-
 from gateway import snippet
 from gateway.edge.answer import Answer
 from gateway.edge.head import Head
@@ -15,8 +13,6 @@ from gateway.edge.settings import ScriptSettings
 
 _SCRIPT = snippet.load()
 """Read when this is imported: a collector may be made while the loop runs."""
-_ACCEPT_ENCODING = istr("Accept-Encoding")
-_IF_NONE_MATCH = istr("If-None-Match")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _SHORT_LIVED = "public, max-age=300"
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -50,8 +46,8 @@ class ClientScript:
     def answer(self, head: Head) -> Answer:
         """The script, or 304 where the browser has it already."""
         answers = self._pinned if head.path == self.pinned_path else self._short
-        full, unchanged, tag = answers[_encoding(head.headers.get(_ACCEPT_ENCODING, ""))]
-        known = head.headers.get(_IF_NONE_MATCH, "")
+        full, unchanged, tag = answers[_encoding(head.field("accept-encoding"))]
+        known = head.field("if-none-match")
         return unchanged if known and _matches(known, tag) else full
 
 

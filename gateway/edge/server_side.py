@@ -58,18 +58,17 @@ class ServerSide:
 
     def signed(self, head: Head, body: bytes, client: Client) -> Answer | Deferred:
         """``POST v1/events``: Signal events, HMAC-signed (over the inflated body) with the pipeline's secret."""
-        get = head.headers.get
         body = inflate(head, body)
-        key = bearer(get("Authorization"))
+        key = bearer(head.field("authorization"))
         parsed = None
         if not key and len(self._live.current.pipelines) > 1:
             parsed = signal.parse(jsonbody.load(body), None)
             key = parsed.key
         pipeline = self._admission.pipeline(key, client.host)
-        signature.verify(get("X-Timestamp", ""), get("X-Signature", ""), body, pipeline.secret, self._now())
+        signature.verify(head.field("x-timestamp"), head.field("x-signature"), body, pipeline.secret, self._now())
         parsed = parsed or signal.parse(jsonbody.load(body), None)
         n = len(parsed.events) + len(parsed.rejected)
-        sender = self._sender(pipeline, parsed.events, get("X-Consent"))
+        sender = self._sender(pipeline, parsed.events, head.headers.get("x-consent"))
         if sender is None:
             self._intake.count_refused(pipeline.id, Reason.CONSENT_REQUIRED, n)
             return answer.refusal(Reason.CONSENT_REQUIRED, _CURE)
@@ -111,9 +110,9 @@ class ServerSide:
             if parsed.rejected:
                 first = parsed.rejected[0]
                 raise BadInput(first.reason, f"Batch.{first.at}: {first.detail}")
-            pipeline, integration = self._authorised(head.headers.get("Access-Token", ""), parsed.events[0].pixel_codes[0])
+            pipeline, integration = self._authorised(head.field("access-token"), parsed.events[0].pixel_codes[0])
             named = pipeline.id
-            sender = self._sender(pipeline, parsed.events, head.headers.get("X-Consent"), integration)
+            sender = self._sender(pipeline, parsed.events, head.headers.get("x-consent"), integration)
             if sender is None:
                 raise BadInput(Reason.CONSENT_REQUIRED, _CURE)
             if not self._admission.admit(pipeline, n):

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -78,6 +78,8 @@ class Desk:
     spool: MemorySpool | None = field(default_factory=MemorySpool)
     now: float = NOW
     host: str = "shop.example.com"
+    plain: ClassVar[bool] = False
+    """Requests that the plain reader takes come as it reads them."""
 
     def __post_init__(self) -> None:
         numbers = itertools.count(1)
@@ -114,6 +116,9 @@ class Desk:
     def request(self, method: str, target: str, headers: dict[str, str]) -> Head:
         path, _, query = target.partition("?")
         fields = CIMultiDict({"Host": self.host, "User-Agent": BROWSER, **headers})
+        if self.plain and method == "POST" and not query and all(value.isascii() and value.strip() for value in fields.values()):
+            plain = {name.lower(): value.strip() for name, value in fields.items()}
+            return Head(method, target.encode(), path, "", plain, (), (1, 1))
         return Head(method, target.encode("utf-8", "replace"), path, query, CIMultiDictProxy(fields), (), (1, 1))
 
     def client(self, ip: str = "8.8.4.4", scheme: str = "https", host: str | None = None) -> Client:

@@ -16,6 +16,8 @@ from gateway.outcome import Reason
 from gateway.spool.memory import MemorySpool
 from gateway.telemetry.feed import Feed
 
+pytestmark = pytest.mark.usefixtures("both_readers")
+
 SECOND = {**PIPELINE, "id": "blog", "key": "dk_blog", "domains": ["blog.example.net"], "integrations": ["tt"]}
 GIF = b"GIF89a"
 

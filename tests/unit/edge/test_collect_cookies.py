@@ -11,6 +11,8 @@ from gateway.edge import cookies
 from gateway.identity.seal import owner
 from gateway.outcome import Reason
 
+pytestmark = pytest.mark.usefixtures("both_readers")
+
 TTP = "2Fh0XkV0yq4fYq9cVwqzD3uQ5aB"
 DFID = "5f1c3a8e8d5e4a529d1c3f8f3b9b6f10"
 JAR = f"_ttp={TTP}; _dfid={DFID}; ttclid=old-click"

@@ -5,6 +5,8 @@ from collect_desk import PIPELINE, Desk, event
 
 from gateway.edge.origin import host_only
 
+pytestmark = pytest.mark.usefixtures("both_readers")
+
 SHOP = "https://shop.example.com"
 ANYWHERE = {**PIPELINE, "domains": []}
 OPENED = ["https://partner.example.org", "http://localhost:5173"]

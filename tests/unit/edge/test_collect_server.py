@@ -14,6 +14,8 @@ from gateway.errors import BadInput, SpoolUnavailable
 from gateway.outcome import Reason
 from gateway.spool.memory import MemorySpool
 
+pytestmark = pytest.mark.usefixtures("both_readers")
+
 SECRET = "s3cret"
 SHOP = {**PIPELINE, "secret": SECRET}
 NATIVE = "open_api/v1.3/event/track/"

@@ -56,7 +56,7 @@ async def test_it_is_in_the_metrics_without_the_address() -> None:
 def test_clients_are_counted_by_who_vouches_for_them() -> None:
     addresses = Addresses(["loopback"])
     for peer, headers in (
-        ("127.0.0.1", {"X-Forwarded-For": "8.8.8.8"}), ("127.0.0.1", {}), ("8.8.4.4", {"X-Forwarded-For": "1.1.1.1"}), ("8.8.4.4", {}), ("8.8.4.4", {}),
+        ("127.0.0.1", {"x-forwarded-for": "8.8.8.8"}), ("127.0.0.1", {}), ("8.8.4.4", {"x-forwarded-for": "1.1.1.1"}), ("8.8.4.4", {}), ("8.8.4.4", {}),
     ):  # fmt: skip
         addresses.resolve(addresses.key(peer, headers))
     # The last one was known: clients are counted, not their requests.
