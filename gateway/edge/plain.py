@@ -2,7 +2,8 @@
 
 Law: what is read here, aiohttp's parser reads to the same request, at nearly twice the cost; what is not plain is None and the parser's to judge, so that nothing is
 refused here. Plain is a POST in HTTP/1.1 to a path of ordinary characters, all of it there and nothing behind it: visible ASCII, each field once and with a value, none
-that frames the message but one Content-Length. Change together with ``protocol.py``; a test holds both readers against each other.
+that frames the message but one Content-Length. Of fields that nobody here looks at the head keeps none. Change together with ``protocol.py``; a test holds both readers
+against each other.
 """
 
 import re
@@ -18,6 +19,11 @@ _CR: Final = 13
 _LF: Final = 10
 _SPACE: Final = 32
 _FRAMING: Final = frozenset({"expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"})
+UNREAD: Final = frozenset({
+    "accept", "accept-encoding", "accept-language", "cache-control", "dnt", "pragma", "priority", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+    "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-user",
+})  # fmt: skip
+"""Half of what a browser sends. A field that a POST to an endpoint of ours may be asked for, or that must not come twice (as Content-Type), is none of these."""
 _OLD_WEBSOCKET: Final = "sec-websocket-"
 _CONNECTION: Final = "connection"
 _HOST: Final = "host"
@@ -54,7 +60,7 @@ class PlainReader:
         path = self._paths.get(line) or self._path(line)
         names = self._names
         fields: dict[str, str] = {}
-        lines = 1
+        lines, kept = 1, 0
         begin = end + 2
         while begin < last and data[begin] != _CR:
             colon = text.find(":", begin)
@@ -62,11 +68,17 @@ class PlainReader:
             if colon < 0 or not colon + 2 < end <= last or data[colon + 1] != _SPACE or data[end + 1] != _LF:
                 return None
             written = text[begin:colon]
-            name = names.get(written) or self._name(written)
-            value = text[colon + 2 : end].strip()
-            if not name or not value:
-                return None
-            fields[name] = value
+            name = names.get(written)
+            if name is None:
+                name = self._name(written)
+                if name is None:
+                    return None
+            if name:
+                value = text[colon + 2 : end].strip()
+                if not value:
+                    return None
+                fields[name] = value
+                kept += 1
             lines += 1
             begin = end + 2
         length = fields.get(_LENGTH, "")
@@ -77,8 +89,8 @@ class PlainReader:
             or data[begin] != _CR
             or data[begin + 1] != _LF
             or not _visible(text[:begin], lines)
-            or len(fields) != lines - 1
-            or len(fields) > self._most_fields
+            or len(fields) != kept
+            or lines - 1 > self._most_fields
             or _HOST not in fields
             or not length.isdigit()
             or len(length) > _LENGTH_DIGITS
@@ -98,23 +110,21 @@ class PlainReader:
         path = self._paths[line] = match[1]
         return path
 
-    def _name(self, name: str) -> str:
-        """By what a field is looked up; empty if it is not plain."""
+    def _name(self, name: str) -> str | None:
+        """By what a field is looked up, '' if it is not; None if it is not plain."""
         lower = name.lower()
         if not _NAME.fullmatch(name) or lower in _FRAMING or lower.startswith(_OLD_WEBSOCKET):
-            return ""
+            return None
         if len(self._names) >= _MEMO:
             self._names.clear()
-        self._names[name] = lower
-        return lower
+        found = self._names[name] = "" if lower in UNREAD else lower
+        return found
 
 
 def _visible(head: str, ends: int) -> bool:
     """Whether ``head`` is visible ASCII and spaces but for so many ends of lines."""
     # orjson looks for what it must escape many characters at a time: each makes its text longer, and an end of a line by two. So does what is not ASCII.
     longer = len(_dumps(head)) - len(head) - 2
-    if '"' in head:
-        longer -= head.count('"')
-    if "\\" in head:
-        longer -= head.count("\\")
+    if longer > 2 * ends:
+        longer -= head.count('"') + head.count("\\")
     return longer == 2 * ends and "\x7f" not in head

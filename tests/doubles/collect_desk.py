@@ -17,6 +17,7 @@ from gateway.edge.address import Client
 from gateway.edge.answer import Deferred
 from gateway.edge.collect import Collector
 from gateway.edge.head import Head
+from gateway.edge.plain import UNREAD
 from gateway.edge.settings import CookieSettings
 from gateway.outcome import Reason
 from gateway.spool.base import NewRecord
@@ -117,7 +118,7 @@ class Desk:
         path, _, query = target.partition("?")
         fields = CIMultiDict({"Host": self.host, "User-Agent": BROWSER, **headers})
         if self.plain and method == "POST" and not query and all(value.isascii() and value.strip() for value in fields.values()):
-            plain = {name.lower(): value.strip() for name, value in fields.items()}
+            plain = {name.lower(): value.strip() for name, value in fields.items() if name.lower() not in UNREAD}
             return Head(method, target.encode(), path, "", plain, (), (1, 1))
         return Head(method, target.encode("utf-8", "replace"), path, query, CIMultiDictProxy(fields), (), (1, 1))
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.edge.context import Context
-from gateway.edge.plain import PlainReader
+from gateway.edge.plain import UNREAD, PlainReader
 from gateway.edge.protocol import EdgeProtocol
 from gateway.edge.settings import EdgeSettings
 
@@ -146,7 +146,13 @@ async def _replay(segments: list[bytes], *, plain: bool) -> tuple[bytes, bool, l
     at_work = connection.at_work
     connection.connection_lost(None)
     seen: list[object] = [
-        (head.method, head.target, {name.lower(): value for name, value in head.headers.items()}, head.version, body)
+        (
+            head.method,
+            head.target,
+            {name.lower(): value for name, value in head.headers.items() if name.lower() not in UNREAD},
+            head.version,
+            body,
+        )
         for head, body, _ in collector.calls
     ]
     return transport.data, at_work, seen
