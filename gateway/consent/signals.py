@@ -172,7 +172,7 @@ class RequestReader:
     def read(self, cookies: dict[str, str], sec_gpc: str | None) -> RequestSignals:
         """Signals of the cookies named in :attr:`cookie_names` and of the ``Sec-GPC`` header."""
         gpc = sec_gpc is not None and sec_gpc.strip() == "1"
-        values, spoke = [], False
+        values, spoke = ["gpc" if gpc else ""], False
         for name in self._names:
             value = cookies.get(name, "")
             values.append(value)
@@ -180,12 +180,12 @@ class RequestReader:
         if not spoke:
             return self._silent[gpc]
         # Salted by this process: nobody outside can make two visitors' cookies collide.
-        key = hash((gpc, *values))
+        key = hash(tuple(values))
         found = self._memo.get(key)
         if found is None:
             if len(self._memo) >= _MEMO:
                 self._memo.clear()
-            found = self._memo[key] = self._read(values, gpc)
+            found = self._memo[key] = self._read(values[1:], gpc)
         return found
 
     def _read(self, values: list[str], gpc: bool) -> RequestSignals:
