@@ -7,19 +7,19 @@ stream is drained after every feed, so that it never has to pause.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp.http_parser import HttpResponseParser
 from multidict import istr
 
 from gateway.edge.settings import LimitSettings
 
-PARSER_BUFFER_BYTES = 1 << 20
+PARSER_BUFFER_BYTES: Final = 1 << 20
 """Above what one read can bring: the stream's own high-water mark is never reached, we keep the books ourselves."""
 ResponseMessage = Any
 """aiohttp's ``RawResponseMessage``: a named tuple by its annotations and a class of C in fact; compiled code would insist on the former."""
 _CONTENT_LENGTH, _TRANSFER_ENCODING = istr("Content-Length"), istr("Transfer-Encoding")
-_NO_BODY = frozenset({204, 304})
+_NO_BODY: Final = frozenset({204, 304})
 
 
 class Answered(Protocol):

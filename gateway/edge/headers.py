@@ -17,24 +17,25 @@ from gateway.edge.head import Head
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
-_AUTHORITY = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
-_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b"upgrade", b""})
-_COMMON_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
-_NOTHING: frozenset[bytes] = frozenset()
-_BODILESS = frozenset({b"content-length"})
-CHUNKED = (b"Transfer-Encoding", b"chunked")
-CLOSE = (b"Connection", b"close")
-KEEP_ALIVE = (b"Connection", b"keep-alive")
-PRIVATE = (b"Cache-Control", b"private")
-_UPGRADE_FIELD = (b"Connection", b"Upgrade")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_AUTHORITY: Final = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
+_PLAIN_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"upgrade", b""})
+_COMMON_CONNECTION: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+_BODILESS: Final = frozenset({b"content-length"})
+CHUNKED: Final = (b"Transfer-Encoding", b"chunked")
+CLOSE: Final = (b"Connection", b"close")
+KEEP_ALIVE: Final = (b"Connection", b"keep-alive")
+PRIVATE: Final = (b"Cache-Control", b"private")
+_UPGRADE_FIELD: Final = (b"Connection", b"Upgrade")
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HOST: Final = istr("Host")
 _TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
-_CACHE_CONTROL = istr("Cache-Control")
-_SHARED_CACHING = tuple(map(istr, ("Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
-_PRIVATE = frozenset({"private", "no-store"})
-_ACCEPT, _FETCH_DEST = istr("Accept"), istr("Sec-Fetch-Dest")
-_PURPOSES = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
+_CACHE_CONTROL: Final = istr("Cache-Control")
+_SHARED_CACHING: Final = tuple(map(istr, ("Expires", "Surrogate-Control", "CDN-Cache-Control", "Age")))
+_PRIVATE: Final = frozenset({"private", "no-store"})
+_ACCEPT: Final = istr("Accept")
+_FETCH_DEST: Final = istr("Sec-Fetch-Dest")
+_PURPOSES: Final = (istr("Sec-Purpose"), istr("Purpose"), istr("X-Moz"))
 _known_hosts: Final[set[str]] = set()
 _KNOWN_HOSTS_MAX: Final = 256
 
@@ -46,9 +47,18 @@ class Refused(Exception):
 Field = tuple[bytes, bytes]
 
 # Plain numbers: an enum's member costs a look-up per header field.
-_KEEP, _DROP, _CONNECTION, _FOR, _PROTO, _FORWARDED_HOST, _FORWARDED, _LOOKALIKE, _SPACED, _UNDERSCORED = range(10)
+_KEEP: Final = 0
+_DROP: Final = 1
+_CONNECTION: Final = 2
+_FOR: Final = 3
+_PROTO: Final = 4
+_FORWARDED_HOST: Final = 5
+_FORWARDED: Final = 6
+_LOOKALIKE: Final = 7
+_SPACED: Final = 8
+_UNDERSCORED: Final = 9
 
-_KINDS = {
+_KINDS: Final = {
     b"connection": _CONNECTION,
     b"keep-alive": _DROP,
     b"proxy-connection": _DROP,
@@ -63,7 +73,7 @@ _KINDS = {
     b"x-forwarded-host": _FORWARDED_HOST,
     b"forwarded": _FORWARDED,
 }
-_PROTECTED = frozenset(_KINDS) - {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"proxy-connection"} | {
+_PROTECTED: Final = frozenset(_KINDS) - {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"proxy-connection"} | {
     b"host",
     b"content-length",
     b"cookie",
@@ -72,8 +82,21 @@ _PROTECTED = frozenset(_KINDS) - {b"connection", b"keep-alive", b"te", b"trailer
 both spellings as one. So is the field that ``edge.client_ip.header`` names, which a call is told."""
 
 
-@lru_cache(maxsize=2048)
+_kinds: Final[dict[bytes, int]] = {}
+_KINDS_MAX: Final = 2048
+
+
 def _kind(name: bytes) -> int:
+    known = _kinds.get(name)
+    if known is not None:
+        return known
+    if len(_kinds) >= _KINDS_MAX:
+        _kinds.clear()
+    kind = _kinds[name] = _judged(name)
+    return kind
+
+
+def _judged(name: bytes) -> int:
     lower = name.lower()
     if lower.endswith((b" ", b"\t")):
         return _SPACED

@@ -22,10 +22,10 @@ ANSWER: Final = 3
 TUNNEL: Final = 4
 LINGER: Final = 5
 CLOSING: Final = 6
-_AT_WORK = frozenset({HEAD, BODY, ANSWER, TUNNEL})
+_AT_WORK: Final = frozenset({HEAD, BODY, ANSWER, TUNNEL})
 
-_TCP_CLOSED = 7  # linux/tcp.h: TCP_CLOSE
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_TCP_CLOSED: Final = 7  # linux/tcp.h: TCP_CLOSE
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ClientLine:

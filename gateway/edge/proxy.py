@@ -8,7 +8,7 @@ An answer that the app began but did not finish never looks complete to the clie
 import asyncio
 import logging
 import time
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from multidict import istr
 
@@ -23,10 +23,10 @@ from gateway.edge.tunnel import ClientEnd, Tunnel
 from gateway.edge.upstream import Upstream
 
 _log = logging.getLogger(__name__)
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_CONTENT_LENGTH = istr("Content-Length")
-_LAST_CHUNK = b"0\r\n\r\n"
-_COPIED_BYTES = 2048
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_CONTENT_LENGTH: Final = istr("Content-Length")
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_COPIED_BYTES: Final = 2048
 """Up to here one copy costs less than a second buffer."""
 
 
