@@ -10,7 +10,7 @@ import asyncio
 from typing import Any, Final, Protocol
 
 from aiohttp.http_parser import HttpResponseParser
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from gateway.edge.settings import LimitSettings
 
@@ -18,7 +18,8 @@ PARSER_BUFFER_BYTES: Final = 1 << 20
 """Above what one read can bring: the stream's own high-water mark is never reached, we keep the books ourselves."""
 ResponseMessage = Any
 """aiohttp's ``RawResponseMessage``: a named tuple by its annotations and a class of C in fact; compiled code would insist on the former."""
-_CONTENT_LENGTH, _TRANSFER_ENCODING = istr("Content-Length"), istr("Transfer-Encoding")
+_CONTENT_LENGTH: Final = istr("Content-Length")
+_TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 _NO_BODY: Final = frozenset({204, 304})
 
 
@@ -209,14 +210,19 @@ class AppConnection:
             if self.exchange is not exchange:
                 return
             start = end
-        if message.code == 101:
+        code: int = message.code
+        if code == 101:
             self._raw = True
             exchange.switched(message, memoryview(data)[end:])
-        elif self._method == "HEAD" or message.code in _NO_BODY:
+            return
+        if self._method == "HEAD" or code in _NO_BODY:
             self._clean = end == len(data)
             exchange.answered(message, b"", True)
-        elif message.chunked or _CONTENT_LENGTH not in message.headers:
-            coding = message.headers.get(_TRANSFER_ENCODING)
+            return
+        fields: CIMultiDictProxy[str] = message.headers
+        told = fields.get(_CONTENT_LENGTH)
+        if told is None or message.chunked:
+            coding = fields.get(_TRANSFER_ENCODING)
             if coding is not None and not (message.chunked and coding.lower() == "chunked"):
                 # the field ends here: the client would be left with a body that nobody told it how to decode
                 self._broken(ValueError("a Transfer-Encoding other than chunked"))
@@ -224,7 +230,7 @@ class AppConnection:
             self._parser = self._new_parser(with_body=True)
             self._decode(exchange, data[start:])
         else:
-            length = int(message.headers[_CONTENT_LENGTH])
+            length = int(told)
             body = memoryview(data)[end:]
             if len(body) > length:
                 self._clean = False  # bytes nobody asked for: never reuse this connection
