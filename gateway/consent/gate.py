@@ -17,7 +17,7 @@ _MEMO: Final = 4096
 _MAX_REMEMBERED: Final = 256
 """Characters of an event's own category names up to which its decision is remembered."""
 _MAX_MODE: Final = 16
-"""Characters of a consent mode up to which."""
+"""The same for the consent mode that it states."""
 
 
 class Decision:

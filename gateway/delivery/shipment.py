@@ -239,7 +239,7 @@ class Shipment:
             await spool.release(fresh)
             self._unsettled.difference_update(fresh)
             self._thinned = True
-            if (feed := self._route.metrics.feed) is not None and feed.follows:
+            if (feed := self._route.metrics.feed) is not None and feed.in_hand:
                 for id_ in fresh:
                     feed.settled(id_, Outcome.PURGED.value, doomed[id_].value, "", "", "")
         return [item for item in items if item.id in self._unsettled] if self._thinned else items
@@ -378,12 +378,10 @@ class Shipment:
             self._unsettled.difference_update([fate[0] for fate in fates])
         for (outcome, reason), n in _tally(settlement).items():
             self._route.metrics.outcome(outcome, reason, integration=self._integration.id, n=n)
-        if (feed := self._route.metrics.feed) is not None and feed.follows:
+        if (feed := self._route.metrics.feed) is not None and feed.in_hand:
             self._feed(feed, settlement)
 
     def _feed(self, feed: Feed, settlement: Settlement) -> None:
-        if not feed.in_hand:
-            return
         verdict = self._verdict
         words = (verdict.code, verdict.message, verdict.cure) if verdict else ("", "", "")
         for id_, outcome, reason in settlement.done:
@@ -396,7 +394,7 @@ class Shipment:
     def _kept(self, items: list[Item]) -> None:
         """The feed hears what TikTok said of events that stay in the queue although they were posted: nothing is settled that would tell it."""
         feed, verdict = self._route.metrics.feed, self._verdict
-        if feed is None or not feed.follows or verdict is None:
+        if feed is None or not feed.in_hand or verdict is None:
             return
         for item in items:
             if item.id in self._unsettled:

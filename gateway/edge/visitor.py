@@ -4,7 +4,6 @@ Law: cookies are set only with marketing consent and expired only on an explicit
 domain. A value is written back only if its shape was checked.
 """
 
-import re
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -22,9 +21,7 @@ TTP: Final = "_ttp"
 DFID: Final = "_dfid"
 TTCLID: Final = "ttclid"
 OWN_COOKIES = frozenset({TTP, DFID, *click_id.COOKIES})
-_ANONYMOUS: Final = re.compile(r"[A-Za-z0-9._~-]{8,128}")
-_LEAST: Final = 8
-_MOST: Final = 128
+_LONGEST_ID: Final = 128
 _DFID_BYTES: Final = 16
 _MAX_USER_AGENT: Final = 1024
 _MAX_URL: Final = 8192
@@ -104,10 +101,8 @@ class VisitorCookies:
 
 
 def _usable(anonymous_id: str) -> bool:
-    # Nearly every one is a UUID or alike: told at half the cost of a match, which decides about the others.
-    if anonymous_id.replace("-", "").isalnum() and anonymous_id.isascii():
-        return _LEAST <= len(anonymous_id) <= _MOST
-    return _ANONYMOUS.fullmatch(anonymous_id) is not None
+    # Of the characters and the least length of a browser id.
+    return len(anonymous_id) <= _LONGEST_ID and browser_id.valid(anonymous_id)
 
 
 def _clean(value: str) -> str:

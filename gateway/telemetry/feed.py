@@ -139,12 +139,12 @@ class Feed:
 
     @property
     def follows(self) -> bool:
-        """Whether delivery has anything to tell."""
+        """Whether delivery has anything to tell before it posts."""
         return bool(self._by_event)
 
     @property
     def in_hand(self) -> bool:
-        """Whether the fate of any record would be told."""
+        """Whether it has anything to tell of a record's fate."""
         return bool(self._by_record)
 
     def mapped(self, integration: str, event_id: str, record: int, item: bytes) -> None:

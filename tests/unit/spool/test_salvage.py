@@ -79,6 +79,14 @@ def leaf_pages(path: Path, vfs: str = "") -> list[int]:
     return [number * schema.PAGE_BYTES for number in range(pages // 2, pages // 2 + 2)]
 
 
+async def fill_and_damage(settings: SpoolSettings, new: New) -> None:
+    """What only a reader will notice."""
+    await fill(settings, new)
+    path = Path(settings.path) / "spool.db"
+    for offset in await asyncio.get_running_loop().run_in_executor(None, leaf_pages, path):
+        destroy(path, offset, schema.PAGE_BYTES)
+
+
 async def test_everything_comes_over_when_the_header_is_destroyed(settings: SpoolSettings, new: New) -> None:
     await fill(settings, new)
     destroy(Path(settings.path) / "spool.db", 0, 90)
@@ -103,10 +111,7 @@ async def test_damage_met_while_running_is_salvaged_and_counted(
     settings: SpoolSettings, new: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(salvage, "CHECK_WHOLE_BYTES", 0)
-    await fill(settings, new)
-    path = Path(settings.path) / "spool.db"
-    for offset in await asyncio.get_running_loop().run_in_executor(None, leaf_pages, path):
-        destroy(path, offset, schema.PAGE_BYTES)
+    await fill_and_damage(settings, new)
     counted = Counted()
     spool = await SqliteSpool.open(settings, metrics=counted)
     assert spool.salvaged is None
@@ -135,10 +140,7 @@ async def test_late_word_of_damage_does_not_replace_the_new_file(
     settings: SpoolSettings, new: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(salvage, "CHECK_WHOLE_BYTES", 0)
-    await fill(settings, new)
-    path = Path(settings.path) / "spool.db"
-    for offset in await asyncio.get_running_loop().run_in_executor(None, leaf_pages, path):
-        destroy(path, offset, schema.PAGE_BYTES)
+    await fill_and_damage(settings, new)
     spool = await SqliteSpool.open(settings)
     async with asyncio.timeout(20):
         while spool.salvaged is None:
