@@ -198,7 +198,7 @@ async def test_an_integration_is_added_by_keyboard_alone(show: Show) -> None:
             break
         await page.keyboard.press("Tab")
     await page.keyboard.press("Space")
-    async with page.expect_request(lambda request: request.method == "POST"):
+    async with page.expect_response(lambda answer: answer.request.method == "POST"):
         await page.keyboard.press("Enter")
     method, path, body = paper.changes[-1]
     assert (method, path) == ("POST", "integrations")
