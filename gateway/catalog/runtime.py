@@ -31,6 +31,8 @@ class Integration:
     """:attr:`gateway.lane.Lane.key` of what is accepted now."""
     consent: tuple[str, ...]
     enabled: bool
+    once: bool
+    """Orders are looked for, and each is sent once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +183,5 @@ def _integration(settings: IntegrationSettings) -> Integration:
         lane=Lane(settings.id, code).key,
         consent=tuple(settings.consent),
         enabled=settings.enabled,
+        once=settings.dedupe_purchases is not None,
     )

@@ -27,6 +27,7 @@ from gateway.delivery.turns import Turns
 from gateway.delivery.verdict import Action, Verdict
 from gateway.errors import SpoolUnavailable
 from gateway.mapping.compile import Mapped
+from gateway.mapping.prepared import Prepared
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Death, Done, Mark, Record, Retry, Settlement, Spool
 from gateway.telemetry.feed import Feed
@@ -102,8 +103,7 @@ class Shipment:
         self._route = route
         self._records = records
         self._integration = integration
-        self._once = integration.settings.dedupe_purchases is not None
-        """Orders are looked for."""
+        self._once = integration.once
         self._probe = probe
         self._unsettled = {record.id for record in records}
         self._asked = False
@@ -174,6 +174,12 @@ class Shipment:
             return
         integration, metrics = self._integration, self._route.metrics
         feed = metrics.feed
+        ready = record.beside
+        if isinstance(ready, Prepared) and ready.program is integration.program and len(items) >= _LOOKED_AT:
+            items.append(Item(record, ready.data, 0))
+            if feed is not None and feed.follows:
+                feed.mapped(integration.id, ready.event_id, record.id, ready.data)
+            return
         try:
             sealed = _loads(record.payload)
             mapped = integration.program.apply(sealed)

@@ -18,6 +18,7 @@ from gateway.event.model import Event, Rejection
 from gateway.identity.seal import Visitor, owner
 from gateway.lane import Lane
 from gateway.mapping.names import canonical
+from gateway.mapping.prepared import Prepared, prepare
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import NewRecord, Spool, new_record
 from gateway.telemetry.metrics import Metrics
@@ -142,6 +143,7 @@ class Intake:
         last = _NO_REASON
         anonymous = who = ""
         feed = self._metrics.feed
+        spool = self._spool
         under_way: list[asyncio.Future[None]] | None = None
         if events:
             self._metrics.received(pipeline.id, events[0].wire, len(events))
@@ -218,11 +220,16 @@ class Intake:
                             continue
                         keys[key] = None
                     payload = shared
+                    stored: Any = sealed
                     if integration.program.has_user_rules:
                         rules = integration.program.user_rules(event.wire, event.type, event.name)
                         if own := pipeline.sealer.overlay(event, rules):
-                            payload = _dumps({**sealed, "user": {**sealed["user"], **own}})
-                    records.append(new_record((lane, who, received, payload, called)))
+                            stored = {**sealed, "user": {**sealed["user"], **own}}
+                            payload = _dumps(stored)
+                    ready: Prepared | None = None
+                    if spool is not None and not integration.once and spool.keeps(lane):
+                        ready = prepare(integration.program, stored)
+                    records.append(new_record((lane, who, received, payload, called, ready)))
                     if feed is not None and feed.wants(pipeline.id, integration.id):
                         feed.accepted(
                             pipeline.id, integration.id, sealed["name"], sealed["event_id"], payload, decision.source, lane

@@ -1,13 +1,13 @@
 """Records, lanes and the spool's interface (pure).
 
-Law: a spool moves bytes. ``put`` is durable when its future resolves; a leased record is handed out again only after settle,
+Law: a spool moves bytes; something made of them may go beside them as long as they stay in memory. ``put`` is durable when its future resolves; a leased record is handed out again only after settle,
 release or a restart; every record leaves through exactly one counted outcome, in the same transaction that removes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.outcome import Outcome, Reason
 
@@ -33,10 +33,12 @@ class NewRecord(NamedTuple):
     payload: bytes
     key: str = ""
     """What the sender calls it: of two records of a lane with the same key, an engine that many pods share keeps the first (outcome ``deduplicated``). Empty = never the same."""
+    beside: Any = None
+    """What may spare whoever leases the record the reading of ``payload``. Never stored, and gone with the first failure: it must be possible to do without."""
 
 
-new_record: Callable[[tuple[str, str, float, bytes, str]], NewRecord] = partial(tuple.__new__, NewRecord)
-"""A record of its five fields, for the way of every event: a named tuple's own constructor is a function of Python even in the compiled build, and takes twice as long."""
+new_record: Callable[[tuple[str, str, float, bytes, str, Any]], NewRecord] = partial(tuple.__new__, NewRecord)
+"""A record of its six fields, for the way of every event: a named tuple's own constructor is a function of Python even in the compiled build, and takes twice as long."""
 
 
 class Try(NamedTuple):
@@ -86,6 +88,8 @@ class Record(NamedTuple):
     payload: bytes
     attempts: int
     tries: Tries = ()
+    beside: Any = None
+    """See :attr:`NewRecord.beside`."""
 
 
 class Retry(NamedTuple):
@@ -201,6 +205,10 @@ class Spool(Protocol):
     def put(self, records: Sequence[NewRecord]) -> "Future[None]":
         """Make ``records`` durable. The future is shared by everything that is committed together; it resolves after fsync or
         fails with SpoolUnavailable, in which case nothing of ``records`` is kept. Raises SpoolUnavailable at once when full."""
+        ...
+
+    def keeps(self, lane: str) -> bool:
+        """Whether a record of ``lane`` that is put now will probably stay in memory until it is leased: only then is it worth while to put something beside it."""
         ...
 
     async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:

@@ -57,13 +57,17 @@ class MemorySpool:
         size = sum(len(record.payload) for record in records)
         if self._used_bytes + size > self._max_bytes:
             raise SpoolUnavailable(Reason.SPOOL_FULL, "the spool has reached max_bytes", 30)
-        for lane, owner, accepted_at, payload, _ in records:
-            self._enqueue(Record(self._new_id(), lane, owner, accepted_at, payload, 0))
+        for lane, owner, accepted_at, payload, _, beside in records:
+            self._enqueue(Record(self._new_id(), lane, owner, accepted_at, payload, 0, beside=beside))
             self._totals[lane, Outcome.ACCEPTED.value, ""] += 1
         self._used_bytes += size
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.set_result(None)
         return future
+
+    def keeps(self, lane: str) -> bool:
+        """See :meth:`Spool.keeps`."""
+        return True
 
     async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
         """See :meth:`Spool.lease`."""

@@ -38,6 +38,7 @@ class Segment:
     __slots__ = (
         "accepted",
         "attempts",
+        "beside",
         "count",
         "due",
         "full",
@@ -63,6 +64,7 @@ class Segment:
         due: float = 0.0,
         id_: int = 0,
         tries: Sequence[Tries] | None = None,
+        beside: Sequence[object] | None = None,
     ) -> None:
         self.id = id_
         """0 until the writer has given it one."""
@@ -74,6 +76,8 @@ class Segment:
         """None = never tried."""
         self.tries = tries
         """None = not known."""
+        self.beside = beside
+        """:attr:`NewRecord.beside`; None = nothing."""
         self.due = due
         """Unix s; 0 = at once."""
         self.count = len(payloads)
@@ -111,6 +115,7 @@ class Segment:
                 self.payloads,
                 self.attempts or repeat(0),
                 self.tries or repeat(()),
+                self.beside or repeat(None),
                 strict=False,
             ),
         )
@@ -126,6 +131,7 @@ class Segment:
             self.payloads[position],
             attempts,
             self.tries[position] if self.tries else (),
+            self.beside[position] if self.beside else None,
         )
 
 
@@ -195,6 +201,7 @@ def split(
     attempts: Sequence[int] | None = None,
     due: float = 0.0,
     tries: Sequence[Tries] | None = None,
+    beside: Sequence[object] | None = None,
 ) -> list[Segment]:
     """Columns of one lane's records → segments within the limits (a single record may be larger)."""
     segments: list[Segment] = []
@@ -208,7 +215,8 @@ def split(
             part = payloads[start:end]
         counts = attempts[start:end] if attempts else None
         those = tries[start:end] if tries else None
-        segments.append(Segment(lane, owners[start:end], accepted[start:end], part, counts, due=due, tries=those))
+        extra = beside[start:end] if beside else None
+        segments.append(Segment(lane, owners[start:end], accepted[start:end], part, counts, due=due, tries=those, beside=extra))
         start = end
     return segments
 

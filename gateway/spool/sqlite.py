@@ -182,6 +182,10 @@ class SqliteSpool:
 
     # --- lease
 
+    def keeps(self, lane: str) -> bool:
+        """See :meth:`Spool.keeps`."""
+        return self._window.keeps(lane)
+
     async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
         """See :meth:`Spool.lease`."""
         deadline = self._loop.time() + wait_s

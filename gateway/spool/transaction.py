@@ -59,9 +59,9 @@ class Transaction:
 
     def put(self, records: Sequence[NewRecord]) -> None:
         """Queue new records and tally them as accepted."""
-        lanes, owners, accepted, payloads, _ = zip(*records, strict=True)
+        lanes, owners, accepted, payloads, _, beside = zip(*records, strict=True)
         if lanes.count(lanes[0]) == len(lanes):
-            segments = split(lanes[0], owners, accepted, payloads)
+            segments = split(lanes[0], owners, accepted, payloads, beside=beside)
             self.totals[lanes[0], "accepted", ""] += len(lanes)
         else:
             segments = []
@@ -69,8 +69,8 @@ class Transaction:
             for record in records:
                 by_lane.setdefault(record[0], []).append(record)
             for lane, rows in by_lane.items():
-                _, owners, accepted, payloads, _ = zip(*rows, strict=True)
-                segments += split(lane, owners, accepted, payloads)
+                _, owners, accepted, payloads, _, beside = zip(*rows, strict=True)
+                segments += split(lane, owners, accepted, payloads, beside=beside)
                 self.totals[lane, "accepted", ""] += len(rows)
         self.queue(segments)
 

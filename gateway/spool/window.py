@@ -19,6 +19,8 @@ from gateway.spool.segment import POSITION_BITS, POSITION_MASK, SEQUENCE_BITS, S
 _DEAD = Outcome.DEAD.value
 HELD_BYTES = 16 << 20
 """Payloads kept in memory for handing out without reading them back, over all lanes."""
+BESIDE_BYTES = 8 << 20
+"""Payloads in memory up to which something may be put beside new ones: as much again at most."""
 HELD_RECORDS = 4096
 """The same for one lane, so that a suspended one leaves room for the others."""
 
@@ -98,6 +100,13 @@ class Window:
                     queue.offer(segment)
                 queue.tail = segment.id
         return touched
+
+    def keeps(self, lane: str) -> bool:
+        """Whether what is put now will probably be handed out without being read back."""
+        if self.held_bytes >= BESIDE_BYTES:
+            return False
+        queue = self.queues.get(lane)
+        return queue is None or (not queue.behind and queue.available < HELD_RECORDS)
 
     def take_in(self, queue: LaneQueue, segments: Iterable[Segment]) -> None:
         """Segments that have been read back."""

@@ -19,6 +19,9 @@ from gateway.edge.collect import Collector
 from gateway.edge.head import Head
 from gateway.edge.plain import UNREAD
 from gateway.edge.settings import CookieSettings
+from gateway.lane import Lane
+from gateway.mapping.compile import Mapped
+from gateway.mapping.prepared import Prepared
 from gateway.outcome import Reason
 from gateway.spool.base import NewRecord
 from gateway.spool.memory import MemorySpool
@@ -153,7 +156,16 @@ class Desk:
     async def sealed(self, lane: str = "tt") -> list[dict[str, Any]]:
         """What waits in a lane, decoded."""
         assert self.spool is not None
-        return [orjson.loads(record.payload) for record in await self.spool.lease(lane, 10_000, 1 << 30, 0.0)]
+        program = self.live.current.integrations[Lane.parse(lane).integration].program
+        found = []
+        for record in await self.spool.lease(lane, 10_000, 1 << 30, 0.0):
+            sealed = orjson.loads(record.payload)
+            if isinstance(ready := record.beside, Prepared):
+                mapped = program.apply(orjson.loads(record.payload))
+                assert isinstance(mapped, Mapped)
+                assert (ready.program, ready.event_id, ready.data) == (program, sealed["event_id"], orjson.dumps(mapped.item))
+            found.append(sealed)
+        return found
 
     def outcomes(self) -> Counter[tuple[str, str, str, str]]:
         """(pipeline, integration, outcome, reason) → count."""

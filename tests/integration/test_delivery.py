@@ -15,6 +15,8 @@ from ports import free_port
 from whole import PIXEL
 
 from gateway.lane import Lane
+from gateway.mapping.compile import Program
+from gateway.mapping.prepared import prepare
 from gateway.outcome import Reason
 from gateway.spool.base import NewRecord
 from gateway.telemetry import tasks
@@ -95,6 +97,19 @@ async def test_a_test_code_is_a_lane_of_its_own_and_stands_at_the_root(shop: Del
         "tested": "TEST123",
         "live": None,
     }
+
+
+async def test_what_was_prepared_is_sent_under_the_mapping_that_prepared_it(shop: Delivering) -> None:
+    """By the first of a batch the quality of matching is told: they are read."""
+    program = shop.live.current.integrations["shop"].program
+    stored = [sealed(event_id) for event_id in ids(30)]
+    for n, payload in enumerate(stored):
+        ready = prepare(Program() if n % 2 else program, orjson.loads(payload) | {"event_id": f"prepared{n}"})
+        await shop.spool.put([NewRecord("shop", "", time.time(), payload, beside=ready)])
+    await shop.worker.start()
+    await shop.settled(delivered=30)
+    expected = [f"e{n}" if n < 10 or n % 2 else f"prepared{n}" for n in range(30)]
+    assert sorted(await shop.received_ids()) == sorted(expected)
 
 
 async def test_the_mapping_in_force_applies_to_what_is_queued(shop: Delivering) -> None:

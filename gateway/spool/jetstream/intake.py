@@ -132,7 +132,9 @@ class Intake:
                 named = [(self._name(record), record) for record in group.records]
                 how = _NEW if self.away else _TRIED
                 if self.away or not await self._publish(named, self._settings.publish_timeout):
-                    await self._local.put([record._replace(payload=how + id_.encode() + record.payload) for id_, record in named])
+                    await self._local.put(
+                        [record._replace(payload=how + id_.encode() + record.payload, beside=None) for id_, record in named]
+                    )
                     self._wake.set()
                 self._count(group.records, Outcome.ACCEPTED, "")
         except SpoolUnavailable as error:

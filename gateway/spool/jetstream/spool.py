@@ -153,6 +153,10 @@ class JetStreamSpool:
         self._check_open()
         return self._intake.put(records)
 
+    def keeps(self, lane: str) -> bool:
+        """See :meth:`Spool.keeps`. Records go to the broker."""
+        return False
+
     async def lease(self, lane: str, max_records: int, max_bytes: int, wait_s: float) -> list[Record]:
         """See :meth:`Spool.lease`."""
         deadline = self._loop.time() + wait_s

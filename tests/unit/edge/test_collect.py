@@ -12,6 +12,7 @@ from collect_desk import BROWSER, INTEGRATION, NOW, PIPELINE, Desk, FailingCommi
 from gateway.consent.settings import ConsentSettings
 from gateway.errors import SpoolUnavailable
 from gateway.event.fields import MAX_EVENTS
+from gateway.mapping.prepared import Prepared
 from gateway.outcome import Reason
 from gateway.spool.memory import MemorySpool
 from gateway.telemetry.feed import Feed
@@ -373,6 +374,24 @@ async def test_integrations_share_a_payload_unless_one_has_rules_of_its_own() ->
     assert len(orjson.loads(special.payload)["user"]["email"]) == 64
     for record in (shared, special):
         assert b"alice@example.com" not in record.payload.lower()
+        assert isinstance(record.beside, Prepared)
+    assert orjson.loads(special.beside.data)["user"]["email"] == orjson.loads(special.payload)["user"]["email"]
+    assert "email" not in orjson.loads(shared.beside.data)["user"]
+
+
+async def test_nothing_is_prepared_that_would_not_be_used() -> None:
+    once = {**INTEGRATION, "id": "once", "dedupe_purchases": "30d"}
+    other = {**INTEGRATION, "id": "other", "preset": "travel"}
+    desk = Desk(pipelines=[{**PIPELINE, "integrations": ["tt", "once", "other"]}], integrations=[INTEGRATION, once, other])
+    await desk.post("v1/t", event(event="Product Added"))
+    assert desk.spool is not None
+    desk.spool.keeps = lambda lane: False  # type: ignore[method-assign]
+    await desk.post("v1/t", event(event="Product Added", messageId="m-2"))
+    found = {
+        lane: [record.beside is not None for record in await desk.spool.lease(lane, 9, 1 << 20, 0.0)]
+        for lane in ("tt", "once", "other")
+    }
+    assert found == {"tt": [True, False], "once": [False, False], "other": [False, False]}
 
 
 async def test_records_go_to_the_lane_of_the_test_code() -> None:
