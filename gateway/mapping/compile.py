@@ -123,7 +123,8 @@ class Program:
         return self._plan(wire, kind, name).event
 
     def apply(self, sealed: dict[str, Any]) -> Mapped | Unmapped:
-        """The data item for a sealed event under this program, or why there is none. The sealed event is not changed; the item may share parts of it."""
+        """The data item for a sealed event under this program, or why there is none. The sealed event is not changed; the item may share parts of it, of the
+        configuration and of other integrations' items, so that it is only read as well."""
         wire: str = sealed["wire"]
         if wire == _SIGNAL and _by_ttq(sealed.get("context")):
             wire = _PIXEL
