@@ -34,6 +34,17 @@ def test_no_numbers(raw: object):
     assert coerce.number(raw) is None
 
 
+@given(st.from_regex(r"[0-9]{0,18}\.?[0-9]{0,18}", fullmatch=True))
+def test_plain_decimals_are_the_nearest_float(text: str):
+    expected = float(text) if text.strip(".") else None
+    assert repr(coerce.number(text)) == repr(expected if expected is not None and expected <= coerce.LARGEST else None)
+
+
+@given(st.text("a \t\n\x1c\x1f\x7f\x85\xa0\u2003é", max_size=5))
+def test_trimming(text: str):
+    assert coerce.trimmed(text) == text.strip()
+
+
 def test_no_negative_amounts():
     assert [coerce.amount(raw) for raw in (0, 2.5, "3")] == [0, 2.5, 3]
     assert [coerce.amount(raw) for raw in (-1, -2.5, "-3", "x", None, True, 10**13, math.nan)] == [None] * 8
