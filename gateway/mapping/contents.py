@@ -23,6 +23,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "quantity": ("quantity",),
 }
 """TikTok's field of a product → the names it is read by, first one first; the preset's own names of an id come after these."""
+SOUGHT: Final = frozenset({"contents", "products", "items", "id", *_OWN_PRODUCT, *_PRICE_KEYS})
+"""An event's own properties that :func:`lines` looks for, besides the preset's names of an id: without any of them there are no lines and nothing to add up."""
 
 Lines = tuple[list[dict[str, Any]], float | int | None, int | None, Any]
 
@@ -54,14 +56,12 @@ def lines(source: dict[str, Any], id_keys: tuple[str, ...], findings: list[str],
                 contents.append({"content_id": found})
                 count += 1
             continue
-        content = _content(item, at, id_keys, findings)
+        content, price, quantity = _content(item, at, id_keys, findings)
         if not content:
             continue
         contents.append(content)
-        quantity = content.get("quantity")
         count += 1 if quantity is None else quantity
-        price = content.get("price") if adds_up else None
-        if price is not None:
+        if adds_up and price is not None:
             # Half a kilogram is no quantity for TikTok, but it is half the price.
             times = quantity if quantity is not None else _quantity(item)
             total = price * times if total is None else total + price * times
@@ -140,7 +140,10 @@ def _sum(total: Any) -> float | int:
     return rounded(total) if type(total) is float else total
 
 
-def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: list[str]) -> dict[str, Any]:
+def _content(
+    item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: list[str]
+) -> tuple[dict[str, Any], Any, int | None]:
+    """The line with its price and quantity, None where it has none that can be used."""
     # Hot: twice or more per purchase. Chains of get cost half of what a table of keys does.
     content: dict[str, Any] = {}
     for key in _ID_KEYS:
@@ -161,6 +164,7 @@ def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: 
     raw = item.get("brand") or item.get("item_brand")
     if raw and (found := trimmed(raw)):
         content["brand"] = found
+    price: Any = None
     raw = item.get("price")
     if not given(raw):
         raw = item.get("item_price") or item.get("unit_price")
@@ -170,6 +174,7 @@ def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: 
             findings.append(f"properties.contents.{at}.price: not a usable amount, omitted")
         else:
             content["price"] = price
+    quantity: int | None = None
     raw = item.get("quantity")
     if given(raw):
         quantity = whole(raw)
@@ -177,4 +182,4 @@ def _content(item: dict[str, Any], at: int, id_keys: tuple[str, ...], findings: 
             findings.append(f"properties.contents.{at}.quantity: not a whole number, omitted")
         else:
             content["quantity"] = quantity
-    return content
+    return content, price, quantity

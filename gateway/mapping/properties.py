@@ -9,11 +9,18 @@ from typing import Any, Final
 
 from gateway.mapping import tiktok
 from gateway.mapping.coerce import LARGEST, amount, given, integer, number, text, texts, trimmed, whole
-from gateway.mapping.contents import lines, measure
+from gateway.mapping.contents import SOUGHT, lines, measure
+from gateway.mapping.presets import PRESETS
 
 _SEARCH_KEYS: Final[tuple[str, ...]] = ("search_string", "query", "search_term")
 _ORDER_KEYS: Final[tuple[str, ...]] = ("order_id", "transaction_id")
 VALUE_KEYS: Final[tuple[str, ...]] = ("value", "revenue", "total")
+_VALUE: Final = 1
+_LINES: Final = 2
+_CHAINS: Final = 4
+_TYPE: Final = 8
+_IDS: Final = 16
+_COUNT: Final = 32
 _FLIGHT_KEYS: Final = frozenset(
     "origin_airport destination_airport departing_departure_date departing_arrival_date returning_departure_date returning_arrival_date flight_id".split()
 )
@@ -36,9 +43,27 @@ class Shape:
 
 def build(source: dict[str, Any], shape: Shape, findings: list[str], change: ContentStep | None = None) -> dict[str, Any]:
     """TikTok's properties of an event whose own are ``source``; appends to ``findings`` what was left out and why."""
-    late: list[str] = []  # what is said of the value comes after what is said of the contents
-    value = _value(source, late)
-    contents, total, count, spoken_type = lines(source, shape.id_keys, findings, adds_up=value is None)
+    out: dict[str, Any] = {}
+    late: list[str] = []  # what is said of the fields comes after what is said of the contents
+    asks = 0
+    for key, raw in source.items():
+        known = _KNOWN.get(key)
+        if known is None:
+            continue
+        asks |= known.asks
+        rule = known.rule
+        if rule is None or not given(raw):
+            continue
+        found = rule.read(raw)
+        if found is None:
+            late.append(f"properties.{key}: {rule.complaint}, omitted")
+        else:
+            out[key] = found
+    value = _value(source, late) if asks & _VALUE else None
+    if asks & _LINES:
+        contents, total, count, spoken_type = lines(source, shape.id_keys, findings, adds_up=value is None)
+    else:
+        contents, total, count, spoken_type = [], None, None, None
     if change is not None and (changed := change(contents, findings)):
         contents = changed
         total, count = measure(contents)
@@ -46,48 +71,42 @@ def build(source: dict[str, Any], shape: Shape, findings: list[str], change: Con
         findings += late
     if value is None and total is not None and total <= LARGEST:
         value = total
-    out: dict[str, Any] = {} if value is None else {"value": value}
-    chained = False
-    for key, raw in source.items():
-        rule = _READ.get(key)
-        if rule is _CHAINED:
-            chained = True
-        elif rule is not None and given(raw):
-            found = rule.read(raw)
-            if found is None:
-                findings.append(f"properties.{key}: {rule.complaint}, omitted")
-            else:
-                out[key] = found
-    if chained:
+    if value is not None:
+        out["value"] = value
+    if asks & _CHAINS:
         for target, keys in FALLBACKS:
             for key in keys:
                 if said := trimmed(source.get(key)):
                     out[target] = said
                     break
+    has_ids = bool(asks & _IDS) and "content_ids" in out
     if contents:
         out["contents"] = contents
-        if shape.derives_content_ids and "content_ids" not in out:
+        if shape.derives_content_ids and not has_ids:
             ids = [content["content_id"] for content in contents if "content_id" in content]
             if ids:
                 out["content_ids"] = ids
-    if "content_type" not in out and (contents or "content_ids" in out):
+                has_ids = True
+    if (contents or has_ids) and not (asks & _TYPE and "content_type" in out):
         spoken = _content_type(spoken_type) if spoken_type else None
         flies = shape.content_type == "hotel" and not _FLIGHT_KEYS.isdisjoint(source)
         out["content_type"] = spoken or ("flight" if flies else shape.content_type)
-    if count is not None and "num_items" not in out:
+    if count is not None and not (asks & _COUNT and "num_items" in out):
         out["num_items"] = count
     return out
 
 
 def _value(source: dict[str, Any], findings: list[str]) -> float | int | None:
-    """What the event itself says that it is worth."""
+    """What the event itself says that it is worth; what is wrong with that comes before the other findings."""
+    wrong = 0
     for key in VALUE_KEYS:
         raw = source.get(key)
         if given(raw):
             found = amount(raw)
             if found is not None:
                 return found
-            findings.append(f"properties.{key}: not a usable amount, omitted")
+            findings.insert(wrong, f"properties.{key}: not a usable amount, omitted")
+            wrong += 1
     return None
 
 
@@ -172,6 +191,18 @@ class Rule:
         """What is said then."""
 
 
+class Known:
+    """What is done about a property that an event has."""
+
+    __slots__ = ("asks", "rule")
+
+    def __init__(self, rule: Rule | None, asks: int) -> None:
+        self.rule = rule
+        """By which it is read for itself."""
+        self.asks = asks
+        """What :func:`build` has to look for because it is there, whatever its value. Most events have little of it, and what nobody asks for costs nothing."""
+
+
 _RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(tiktok.STRINGS - {"order_id"}, Rule(_text, "not a text")),
     **dict.fromkeys(tiktok.NUMBERS, Rule(number, "not a number")),
@@ -195,9 +226,19 @@ _EXPLICIT: Final[dict[str, Rule]] = {
 }
 """The same for those that an event's own properties reach by the chains below."""
 FALLBACKS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (("search_string", _SEARCH_KEYS), ("order_id", _ORDER_KEYS))
-_CHAINED: Final = Rule(_text, "not a text")
-_READ: Final[dict[str, Rule]] = {**_RULES, **dict.fromkeys((*_SEARCH_KEYS, *_ORDER_KEYS), _CHAINED)}
-"""What an event's own properties are read by: those of the chains are only noticed, for most events have none."""
+_ASKING: Final = (
+    (_VALUE, VALUE_KEYS),
+    (_LINES, (*SOUGHT, *(key for preset in PRESETS.values() for key in preset.id_keys))),
+    (_CHAINS, (*_SEARCH_KEYS, *_ORDER_KEYS)),
+    (_TYPE, ("content_type",)),
+    (_IDS, ("content_ids",)),
+    (_COUNT, ("num_items",)),
+)
+"""What is to be looked for, and the properties that ask for it."""
+_KNOWN: Final[dict[str, Known]] = {
+    key: Known(_RULES.get(key), sum(asks for asks, keys in _ASKING if key in keys))
+    for key in {*_RULES, *(key for _, keys in _ASKING for key in keys)}
+}
 _SPOKEN_FOR: Final = frozenset({
     *_RULES, *_EXPLICIT, *tiktok.CONTENT_STRINGS, "price", "quantity", "products", "items", "event_id",
 })  # fmt: skip

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sealed_events import program, sealed
 
-from gateway.mapping import rules
-from gateway.mapping.coerce import number
+from gateway.mapping import contents, properties, rules
+from gateway.mapping.coerce import LARGEST, number
 from gateway.mapping.compile import Mapped, Unmapped
 from gateway.mapping.presets import PRESETS
 from gateway.sandbox import validate
@@ -19,8 +19,8 @@ PROGRAMS = [program(preset=preset, default_action="passthrough") for preset in P
 
 
 @given(st.sampled_from(PROGRAMS), NAMES, PROPERTIES, st.sampled_from(["signal", "pixel", "image", "native"]))
-def test_any_properties(compiled: Any, name: str, properties: dict[str, Any], wire: str):
-    event = sealed(name, properties, wire=wire)
+def test_any_properties(compiled: Any, name: str, given_properties: dict[str, Any], wire: str):
+    event = sealed(name, given_properties, wire=wire)
     found = compiled.apply(event)
     if isinstance(found, Unmapped):
         assert not name.strip() or compiled is PROGRAMS[-1]
@@ -41,6 +41,22 @@ def _no_nan(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_no_nan, value))
     return not isinstance(value, float) or math.isfinite(value)
+
+
+LINE_NAMES = sorted({
+    "contents", "products", "items", "order_id", *(key for keys in contents.KEYS.values() for key in keys), *(key for preset in PRESETS.values() for key in preset.id_keys),
+})  # fmt: skip
+
+
+@given(st.sampled_from(sorted(PRESETS)), st.dictionaries(st.sampled_from(LINE_NAMES), VALUES, max_size=4))
+def test_no_line_is_overlooked(preset: str, source: dict[str, Any]):
+    """Lines are made only where a property asks for them: each name that they can be made of has to."""
+    table = PRESETS[preset]
+    lines, total, count, _ = contents.lines(source, table.id_keys, [])
+    built = properties.build(source, properties.Shape(table.content_type, table.derives_content_ids, table.id_keys), [])
+    assert repr(built.get("contents", [])) == repr(lines)
+    assert built.get("value") == (total if total is not None and total <= LARGEST else None)
+    assert built.get("num_items") == count
 
 
 AMOUNTS = st.decimals(min_value=0, max_value=10_000, places=2).map(float)
