@@ -281,6 +281,18 @@ def test_an_ordinary_uuid_is_calm():
     assert not spot.calm("550-213-4567")
 
 
+@pytest.mark.parametrize("offset", range(20))
+@pytest.mark.parametrize("filling", ["x", "7", " ", ")", "é", "7x", "-7"])
+def test_a_number_in_groups_is_seen_wherever_it_stands(offset: int, filling: str) -> None:
+    before = (filling * offset)[:offset]
+    for number in (" 212-555-9123", " (212)555 9123", "=212.555.9123"):
+        assert not spot.calm(before + number)
+        assert not spot.calm(before + number + "x" * offset)
+        assert spot.calm(f"{before}{number}4")
+        assert spot.calm(before + number[:-1])
+    assert spot.calm(f"{before} 212-155-9123")
+
+
 @pytest.mark.parametrize("before", ["1000", "x000", "-0000", "00-00", ".0"])
 def test_zeros_in_a_row_hide_no_number_behind_them(before: str):
     assert spot.calm(f"{before} and more")
