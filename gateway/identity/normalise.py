@@ -8,9 +8,12 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import phonenumbers
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # a machine's integer in the compiled build; the name is not needed when it runs
 
 PLACEHOLDERS: Final = frozenset({
     "", "null", "(null)", "none", "nil", "undefined", "unknown", "n/a", "#n/a", "anonymous", "(not set)", "not set", "(none)", "not available", "not provided",
@@ -46,7 +49,9 @@ def is_nothing(value: str, placeholders: frozenset[str] = NO_IDS) -> bool:
     """A trimmed value that stands for no value."""
     if len(value) > 1 and ord(value[0]) == ord("+") and ord("1") <= ord(value[1]) <= ord("9"):
         return False  # nearly every telephone number: nothing below is written so
-    if len(value) <= _LONGEST and value.lower() in placeholders:
+    # Most ids end in a digit, and no placeholder of more than two characters does.
+    digit = len(value) > 2 and ord("0") <= ord(value[-1]) <= ord("9")
+    if len(value) <= _LONGEST and not digit and value.lower() in placeholders:
         return True
     first = value[0]
     if first != "0" and first.isalnum():
@@ -79,9 +84,11 @@ def email(value: str, _region: str = "") -> str:
 
 def _is_usual(found: str) -> bool:
     """Letters, digits and ``._-+`` with one ``@`` and a dot after it: nearly every mailbox, told at a third of the cost of a match, which decides about the others."""
-    at = edge = 0
+    at: i64 = 0
+    edge: i64 = 0
+    here: i64
     for here in range(len(found)):
-        code = ord(found[here])
+        code: i64 = ord(found[here])
         if ord("a") <= code <= ord("z") or ord("0") <= code <= ord("9"):
             continue
         if code == ord("@") or (code == ord(".") and at):
@@ -89,7 +96,8 @@ def _is_usual(found: str) -> bool:
             if here == 0 or (at and (code == ord("@") or here == edge + 1)):
                 return False
             edge = here
-            at = at or here
+            if at == 0:
+                at = here
         elif code not in (ord("."), ord("_"), ord("-"), ord("+")):
             return False
     return 0 < at < edge < len(found) - 1

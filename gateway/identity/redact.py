@@ -277,7 +277,8 @@ def _gather(value: dict[str, Any], texts: list[str], new: dict[str, bool], depth
             elif depth == _MAX_NESTED:
                 return False
             else:
-                for item in inner:
+                items: list[Any] = inner
+                for item in items:
                     if type(item) is dict:
                         if not _gather(item, texts, new, depth + 2):
                             return False

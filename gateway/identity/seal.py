@@ -227,18 +227,22 @@ class Sealer:
         text = raw.strip() if type(raw) is str else fields.text(raw)
         if not text:
             return ""
-        normaliser = _HASHED.get(field)
-        if normaliser is None:
-            return self._plain(field, text)
+        normaliser, nothing = None, normalise.NO_IDS
+        if field not in {"email", "phone", "external_id"}:  # which are what events have
+            normaliser = _HASHED.get(field)
+            if normaliser is None:
+                return self._plain(field, text)
+            if field in normalise.NAMED:
+                nothing = normalise.PLACEHOLDERS
         if len(text) == 64 and normalise.is_digest(text):
             return normalise.digest(text)
-        if normalise.is_nothing(text, normalise.PLACEHOLDERS if field in normalise.NAMED else normalise.NO_IDS):
+        if normalise.is_nothing(text, nothing):
             return ""
         if field == "phone":
             return self._phone(text)
         if field == "external_id":
             return sha256(text)
-        normal = normalise.email(text) if field == "email" else normaliser(text, self._region)
+        normal = normalise.email(text) if normaliser is None else normaliser(text, self._region)
         return sha256(normal) if normal else ""
 
     def _plain(self, field: str, text: str) -> str:

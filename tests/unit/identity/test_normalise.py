@@ -177,6 +177,12 @@ def test_placeholders_are_omitted(field, raw):
     assert sealer("GB").field(field, raw) == ""
 
 
+@pytest.mark.parametrize("word", sorted(normalise.NO_IDS - {""}))
+def test_every_placeholder_is_nothing(word):
+    assert normalise.is_nothing(word)
+    assert normalise.is_nothing(word.upper())
+
+
 @pytest.mark.parametrize("field", sorted(normalise.HASHED))
 def test_digests_pass_in_lower_case(field):
     given_digest = digest("somebody")
