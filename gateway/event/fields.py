@@ -5,10 +5,13 @@ Law: a field of the wrong type is as good as absent; only a name or a time that 
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import BadInput
 from gateway.outcome import Reason
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # a machine's integer in the compiled build; the name is not needed when it runs
 
 MAX_NAME: Final = 100
 MAX_ID: Final = 256
@@ -23,6 +26,11 @@ _NUMBERS: Final = frozenset({int, float})
 _MAX_CATEGORIES: Final = 32
 _MAX_CATEGORY: Final = 64
 _ALWAYS_READ: Final = frozenset({"marketing", "advertising"})
+_USUAL_CATEGORIES: Final = frozenset({
+    "marketing", "advertising", "analytics", "statistics", "functional", "preferences", "personalization", "performance", "necessary", "essential",
+    "ad_storage", "ad_user_data", "ad_personalization", "analytics_storage", "functionality_storage", "personalization_storage", "security_storage",
+})  # fmt: skip
+"""In lower case already, which to see costs a fifth of making them so."""
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "email": ("email", "Email", "e_mail", "e-mail", "emailAddress", "email_address", "sha256_email", "hashed_email", "hashedEmail", "email_sha256", "em"),
@@ -94,7 +102,7 @@ def name(value: Any) -> str:
 
 def time(value: Any) -> float | None:
     """Unix seconds from ISO 8601, seconds or milliseconds; None if absent. Raises BadInput ``invalid_time`` for anything else."""
-    if value is None or value == "":
+    if not value and (value is None or value == ""):
         return None
     seconds = _seconds(value)
     if seconds is None:
@@ -131,6 +139,7 @@ def _seconds(value: Any) -> float | None:
 
 _FULL_LENGTH: Final = len("2026-11-23T12:00:00.123Z")
 _NO_DIGITS: Final = -10_000
+_ZERO: Final = 48
 
 
 def _full(value: str) -> float:
@@ -148,29 +157,38 @@ def _full(value: str) -> float:
         and ord(value[4]) == ord("-")
     ):
         return -1.0
-    year = 100 * _two(ord(value[0]), ord(value[1])) + _two(ord(value[2]), ord(value[3]))
-    month, day = _two(ord(value[5]), ord(value[6])), _two(ord(value[8]), ord(value[9]))
-    hour, minute = _two(ord(value[11]), ord(value[12])), _two(ord(value[14]), ord(value[15]))
-    second, hundredths = _two(ord(value[17]), ord(value[18])), _two(ord(value[20]), ord(value[21]))
-    thousandths = 10 * hundredths + _two(ord("0"), ord(value[22]))
+    year: i64 = 100 * _two(ord(value[0]), ord(value[1])) + _two(ord(value[2]), ord(value[3]))
+    month: i64 = _two(ord(value[5]), ord(value[6]))
+    day: i64 = _two(ord(value[8]), ord(value[9]))
+    hour: i64 = _two(ord(value[11]), ord(value[12]))
+    minute: i64 = _two(ord(value[14]), ord(value[15]))
+    second: i64 = _two(ord(value[17]), ord(value[18]))
+    thousandths: i64 = 10 * _two(ord(value[20]), ord(value[21])) + _two(ord("0"), ord(value[22]))
     if not (1970 <= year <= 2099 and 1 <= month <= 12 and 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59):
         return -1.0
     # Long and short months take turns, from July to August apart.
-    longest = 28 if month == 2 else 30 + (month + month // 8) % 2
+    longest: i64 = 28
+    if month != 2:
+        longest = 30 + (month + month // 8) % 2
     if not (1 <= day <= longest and thousandths >= 0):
         return -1.0
     # Every fourth of these years is a leap year, 2000 included; (367 * month - 362) // 12 days lie before a month if February has 30.
-    days = 365 * (year - 1970) + (year - 1969) // 4 + (367 * month - 362) // 12 + day - 1
+    days: i64 = 365 * (year - 1970) + (year - 1969) // 4 + (367 * month - 362) // 12 + day - 1
     if month > 2:
-        days -= 1 if year % 4 == 0 else 2
-    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-    return (seconds * 1000.0 + thousandths) / 1000.0
+        days -= 2
+        if year % 4 == 0:
+            days += 1
+    seconds: i64 = ((days * 24 + hour) * 60 + minute) * 60 + second
+    return float(seconds * 1000 + thousandths) / 1000.0
 
 
-def _two(tens: int, ones: int) -> int:
+def _two(tens: "i64", ones: "i64") -> "i64":
     """The number that two characters write, :data:`_NO_DIGITS` if one is no digit of ASCII."""
-    tens, ones = tens - ord("0"), ones - ord("0")
-    return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else _NO_DIGITS
+    tens -= _ZERO
+    ones -= _ZERO
+    if 0 <= tens <= 9 and 0 <= ones <= 9:
+        return 10 * tens + ones
+    return _NO_DIGITS
 
 
 _GRANTS: Final[dict[Any, bool]] = {
@@ -188,8 +206,9 @@ def consent(value: Any) -> dict[str, bool] | None:
     """
     if type(value) is not dict:
         return None
-    nested = value.get("categoryPreferences")
-    source: dict[str, Any] = nested if type(nested) is dict else value
+    source: dict[str, Any] = value
+    if "categoryPreferences" in source and type(nested := source["categoryPreferences"]) is dict:
+        source = nested
     found: dict[str, bool] = {}
     for category, given in source.items():
         if given is True or given is False:
@@ -200,10 +219,13 @@ def consent(value: Any) -> dict[str, bool] | None:
                 continue
             granted = _GRANTS[said]
         if len(category) <= _MAX_CATEGORY:
-            key = category.lower()
+            key = category if category in _USUAL_CATEGORIES else category.lower()
             if len(found) < _MAX_CATEGORIES or key in _ALWAYS_READ:
                 # Two spellings of one category: a denial beats a grant.
-                found[key] = granted and found.get(key) is not False
+                if not granted:
+                    found[key] = False
+                elif key not in found:
+                    found[key] = True
     return found or None
 
 
@@ -220,18 +242,25 @@ def identity(target: dict[str, Any], source: dict[str, Any], keys: dict[str, str
                 target[field] = found
 
 
-_PAGE_FIELDS: Final[tuple[str, ...]] = ("url", "referrer", "title", "path", "search")
+_PAGE_FIELDS: Final = frozenset({"url", "referrer", "title", "path", "search"})
 
 
 def page(source: Any) -> dict[str, str]:
-    """url, referrer, title, path, search of an object, strings only."""
+    """url, referrer, title, path, search of an object, strings only. Mostly it holds nothing else and is returned itself: who changes it copies it first."""
     if type(source) is not dict:
         return {}
-    found: dict[str, str] = {}
-    for field in _PAGE_FIELDS:
-        value = source.get(field)
-        if type(value) is str and value and len(value) <= MAX_TEXT:
-            found[field] = value
+    given: dict[str, Any] = source
+    unfit: list[str] | None = None
+    for field, value in given.items():
+        if field not in _PAGE_FIELDS or type(value) is not str or not value or len(value) > MAX_TEXT:
+            if unfit is None:
+                unfit = []
+            unfit.append(field)
+    if unfit is None:
+        return given
+    found = given.copy()
+    for field in unfit:
+        del found[field]
     return found
 
 

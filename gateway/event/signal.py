@@ -19,6 +19,8 @@ _LONGEST_PAGE_NAME: Final = max(map(len, _PAGE_NAMES))
 _PAGE_URL_KEYS: Final = ("page_location", "$current_url", "url")
 _NOTHING: Final[dict[str, Any]] = {}
 """Stands for an absent object; never written to."""
+_IN_PROPERTIES: Final = frozenset({*fields.PERSON_KEYS, "ttclid"})
+"""What of a visitor is read from properties; few hold any of it."""
 
 
 def parse(doc: Any, kind: str | None) -> Parsed:
@@ -95,6 +97,7 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
     user_id = item.get("userId") or item.get("user_id")
     anonymous_id = item.get("anonymousId") or item.get("anonymous_id")
     traits = item.get("traits") or context.get("traits")
+    user = item.get("user")
     who: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     event = Event(
@@ -119,20 +122,18 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
             event.consent = fields.consent(value)
         elif (part := _PARTS.get(key)) is None:
             rest[key] = value
-        elif part and value:
-            _read(event, part, value)
-    user = item.get("user") or context.get("user")
+        elif part:
+            if value:
+                _read(event, part, value)
+        elif key == "user" and not user:
+            user = value
     if user and type(user) is dict:
         _identify(who, user)
         _from_user(event, user)
     if event.traits:
         _identify(who, event.traits)
     if properties:
-        fields.identity(who, properties, fields.PERSON_KEYS)
-        if not event.ttclid and (ttclid := properties.get("ttclid")):
-            event.ttclid = fields.text(ttclid)
-        if kind == "page" or "url" not in event.page:
-            _page_of_properties(event, properties)
+        _from_properties(event, properties)
     if kind == "group" and (group := fields.identifier(item.get("groupId") or item.get("group_id"))):
         rest["groupId"] = group
     elif kind == "page" and (title := fields.text(item.get("name"), fields.MAX_NAME)):
@@ -166,8 +167,21 @@ def _from_user(event: Event, user: dict[str, Any]) -> None:
     event.user_agent = event.user_agent or fields.text(user.get("user_agent"), fields.MAX_USER_AGENT)
 
 
+def _from_properties(event: Event, properties: dict[str, Any]) -> None:
+    """What properties say of the visitor and of the page, where nothing else did."""
+    for key in properties:
+        if key in _IN_PROPERTIES:
+            fields.identity(event.identity, properties, fields.PERSON_KEYS)
+            if not event.ttclid and (ttclid := properties.get("ttclid")):
+                event.ttclid = fields.text(ttclid)
+            break
+    if event.type == "page" or "url" not in event.page:
+        _page_of_properties(event, properties)
+
+
 def _page_of_properties(event: Event, properties: dict[str, Any]) -> None:
-    page, view = event.page, event.type == "page"
+    page = event.page = event.page.copy()  # it may be the sender's own, and a batch's
+    view = event.type == "page"
     for key in _PAGE_URL_KEYS:
         if "url" in page:
             break

@@ -192,3 +192,22 @@ def test_a_consent_change_must_say_something(doc: Any) -> None:
     with pytest.raises(BadInput) as refused:
         signal.parse_consent(doc)
     assert refused.value.reason is Reason.WRONG_SHAPE
+
+
+def test_the_page_of_a_batch_is_not_changed_by_one_of_its_events() -> None:
+    doc = {
+        "context": {"page": {"title": "A", "referrer": ""}},
+        "batch": [
+            {"type": "page", "properties": {"url": "https://a.example/", "title": "B", "path": "/a"}},
+            {"type": "track", "event": "A", "properties": {"page_location": "https://b.example/"}},
+            {"type": "track", "event": "B"},
+        ],
+    }
+    assert [event.page for event in signal.parse(doc, None).events] == [
+        {"title": "A", "url": "https://a.example/", "path": "/a"},
+        {"title": "A", "url": "https://b.example/"},
+        {"title": "A"},
+    ]
+    page = {"title": "A"}
+    signal.parse({"type": "page", "context": {"page": page}, "properties": {"url": "https://a.example/"}}, None)
+    assert page == {"title": "A"}
