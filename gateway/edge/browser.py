@@ -62,7 +62,7 @@ class BrowserSide:
 
     def signal(self, head: Head, body: bytes, client: Client, kind: str | None) -> Answer | Deferred:
         """``v1/t|p|i|g`` (``kind`` says which), ``v1/batch`` and ``e``."""
-        parsed = signal.parse(jsonbody.load(inflate(head, body)), kind)
+        parsed = signal.parse_body(inflate(head, body), kind)
         return self._collect(head, client, parsed, single=kind is not None)
 
     def pixel(self, head: Head, body: bytes, client: Client, *, act: bool) -> Answer | Deferred:

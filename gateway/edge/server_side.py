@@ -62,11 +62,11 @@ class ServerSide:
         key = bearer(head.field("authorization"))
         parsed = None
         if not key and len(self._live.current.pipelines) > 1:
-            parsed = signal.parse(jsonbody.load(body), None)
+            parsed = signal.parse_body(body, None)
             key = parsed.key
         pipeline = self._admission.pipeline(key, client.host)
         signature.verify(head.field("x-timestamp"), head.field("x-signature"), body, pipeline.secret, self._now())
-        parsed = parsed or signal.parse(jsonbody.load(body), None)
+        parsed = parsed or signal.parse_body(body, None)
         n = len(parsed.events) + len(parsed.rejected)
         sender = self._sender(pipeline, parsed.events, head.headers.get("x-consent"))
         if sender is None:

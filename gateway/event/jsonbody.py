@@ -14,6 +14,8 @@ from gateway.outcome import Reason
 MAX_DEPTH: Final = 32
 _BOM: Final = b"\xef\xbb\xbf"
 _loads: Final = orjson.loads
+_BACKSLASH: Final = 0x5C
+_DELETE: Final = 0x7F
 _NO_MARKS: Final = bytes(set(range(256)) - set(b'{}[]"'))
 
 
@@ -37,6 +39,11 @@ def load(body: bytes) -> Any:
     ):
         raise BadInput(Reason.TOO_DEEP, f"nested deeper than {MAX_DEPTH} levels")
     return document
+
+
+def is_clean(body: bytes) -> bool:
+    """Whether no string of this JSON holds a control character: but for DEL it would have to be escaped. False = one may."""
+    return _BACKSLASH not in body and _DELETE not in body
 
 
 def _shallow(body: bytes) -> bool:

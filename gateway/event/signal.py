@@ -7,7 +7,7 @@ Source: the Signal event schema; spellings of other event collectors (Segment's)
 from typing import Any, Final
 
 from gateway.errors import BadInput
-from gateway.event import fields
+from gateway.event import fields, jsonbody
 from gateway.event.model import Event, Parsed, Rejection, Wire
 from gateway.outcome import Reason
 
@@ -23,8 +23,13 @@ _IN_PROPERTIES: Final = frozenset({*fields.PERSON_KEYS, "ttclid"})
 """What of a visitor is read from properties; few hold any of it."""
 
 
-def parse(doc: Any, kind: str | None) -> Parsed:
-    """Events of a decoded body. ``kind`` is ``t``, ``p``, ``i`` or ``g`` where the path says it, else None.
+def parse_body(body: bytes, kind: str | None) -> Parsed:
+    """:func:`parse` of JSON that is still to be decoded."""
+    return parse(jsonbody.load(body), kind, clean=jsonbody.is_clean(body))
+
+
+def parse(doc: Any, kind: str | None, *, clean: bool = False) -> Parsed:
+    """Events of a decoded body. ``kind`` is ``t``, ``p``, ``i`` or ``g`` where the path says it, else None; ``clean`` = no string of it holds a control character.
 
     Raises BadInput ``wrong_shape`` or ``too_many_events`` for the body as a whole.
     """
@@ -52,7 +57,7 @@ def parse(doc: Any, kind: str | None) -> Parsed:
             # Read from unusable events too: they are then counted for their own pipeline.
             parsed.key = _key(item)
         try:
-            parsed.events.append(_event(item, context, sent_at, forced))
+            parsed.events.append(_event(item, context, sent_at, forced, clean))
         except BadInput as error:
             parsed.rejected.append(Rejection(index, error.reason, error.detail))
     return parsed
@@ -76,13 +81,15 @@ def _key(source: dict[str, Any]) -> str:
     return fields.identifier(found) if found else ""
 
 
-def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at: float | None, forced: str | None) -> Event:
+def _event(
+    item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at: float | None, forced: str | None, clean: bool
+) -> Event:
     # Hot: once per event. What is absent is told by a truth test, so that only what is there costs a call.
     kind = forced or item.get("type") or ("track" if "event" in item else "")
     if type(kind) is not str or (kind != "track" and kind not in _TYPES):
         raise BadInput(Reason.WRONG_SHAPE, 'an event needs a "type" of track, page, identify or group, or an "event" name')
     if kind == "track":
-        found = fields.name(item.get("event") or item.get("name"))
+        found = fields.name(item.get("event") or item.get("name"), clean=clean)
         if len(found) <= _LONGEST_PAGE_NAME and found.lower() in _PAGE_NAMES:
             kind = found = "page"
     else:
@@ -104,11 +111,11 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
         _WIRE,
         kind,
         found,
-        fields.identifier(event_id) if event_id else "",
+        fields.identifier(event_id, clean=clean) if event_id else "",
         fields.time(timestamp) if timestamp else None,
         fields.optional_time(sent_at) if sent_at else shared_sent_at,
-        fields.identifier(user_id) if user_id else "",
-        fields.identifier(anonymous_id) if anonymous_id else "",
+        fields.identifier(user_id, clean=clean) if user_id else "",
+        fields.identifier(anonymous_id, clean=clean) if anonymous_id else "",
         who,
         _object(traits),
         properties,
@@ -124,7 +131,7 @@ def _event(item: dict[str, Any], shared_context: dict[str, Any], shared_sent_at:
             rest[key] = value
         elif part:
             if value:
-                _read(event, part, value)
+                _read(event, part, value, clean)
         elif key == "user" and not user:
             user = value
     if user and type(user) is dict:
@@ -201,10 +208,10 @@ _PARTS: Final[dict[str, str]] = {
 """The other parts of a context that have a field of their own; ``""`` = read later (of those who say who the visitor is the order among each other matters)."""
 
 
-def _read(event: Event, part: str, value: Any) -> None:
+def _read(event: Event, part: str, value: Any, clean: bool) -> None:
     """One of :data:`_PARTS`; what is given twice is taken where it is said first."""
     if part == "locale":
-        event.locale = fields.identifier(value)
+        event.locale = fields.identifier(value, clean=clean)
     elif part == "agent":
         event.user_agent = event.user_agent or fields.text(value, fields.MAX_USER_AGENT)
     elif part == "mode":

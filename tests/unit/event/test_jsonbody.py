@@ -1,8 +1,12 @@
 """JSON from outside: bounded in depth, and never another exception than BadInput."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import BadInput
@@ -25,6 +29,36 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(BadInput) as refused:
         jsonbody.load(body)
     assert refused.value.reason is Reason.INVALID_JSON
+
+
+def strings(document: Any) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        yield from strings([*document, *document.values()])
+    elif isinstance(document, list):
+        for inner in document:
+            yield from strings(inner)
+
+
+@given(
+    st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5),
+    st.booleans(),
+)
+@example({"a": "\x7f"}, False)
+@example({"\x07": "a"}, True)
+@example(["a\nb"], False)
+def test_what_is_clean_holds_no_control_character(document: Any, ascii_only: bool) -> None:
+    body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "replace")
+    if jsonbody.is_clean(body):
+        assert not any(ord(character) < 32 or ord(character) == 127 for character in "".join(strings(jsonbody.load(body))))
+
+
+@pytest.mark.parametrize("code", range(32))
+def test_control_characters_have_to_be_escaped(code: int) -> None:
+    with pytest.raises(BadInput):
+        jsonbody.load(b'["a%cb"]' % code)
+    assert not jsonbody.is_clean(b'["a\\u%04xb"]' % code)
 
 
 def test_an_empty_body_is_told_what_to_send() -> None:

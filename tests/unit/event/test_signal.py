@@ -211,3 +211,14 @@ def test_the_page_of_a_batch_is_not_changed_by_one_of_its_events() -> None:
     page = {"title": "A"}
     signal.parse({"type": "page", "context": {"page": page}, "properties": {"url": "https://a.example/"}}, None)
     assert page == {"title": "A"}
+
+
+@pytest.mark.parametrize("written", [b"a\\u0007", b"a\x7f", b"a\\nb"])
+def test_control_characters_spoil_names_and_ids_however_they_are_written(written: bytes) -> None:
+    ids = b'"event_id":"%b","userId":"%b","anonymousId":"%b","context":{"locale":"%b"}'
+    (event,) = signal.parse_body(b'{"event":"A",%b}' % (ids % ((written,) * 4)), None).events
+    assert (event.event_id, event.user_id, event.anonymous_id, event.locale) == ("", "", "", "")
+    (rejected,) = signal.parse_body(b'{"event":"%b"}' % written, None).rejected
+    assert rejected.reason is Reason.INVALID_NAME
+    (event,) = signal.parse_body(b'{"event":"A",%b}' % (ids % ((b" a b\xe2\x80\x8d ",) * 4)), None).events
+    assert (event.event_id, event.user_id, event.anonymous_id, event.locale) == ("a b\u200d",) * 4
