@@ -123,6 +123,9 @@ class Sealer:
         self._phone_key = phone_key.decode("latin-1")
         self._phones: dict[int, str] = {}
         self._phones_max = phone_cache_size
+        self._granted: list[str] = []
+        self._source = ""
+        self._consent: dict[str, Any] = {"granted": self._granted, "source": self._source}
 
     def seal(
         self, event: Event, visitor: Visitor, *, pipeline: str, granted: list[str], consent_source: str, gpc: bool, received: float, event_id: str,
@@ -186,7 +189,7 @@ class Sealer:
             "user": cast("SealedUser", user),
             "page": page,
             "properties": properties,
-            "consent": {"granted": granted, "source": consent_source},
+            "consent": self._decided(granted, consent_source),
         }
         if event.traits and (kept := redact.traits(event.traits, known)):
             sealed["traits"] = kept
@@ -199,6 +202,13 @@ class Sealer:
         if findings:
             sealed["findings"] = findings
         return sealed
+
+    def _decided(self, granted: list[str], source: str) -> dict[str, Any]:
+        """The record of a decision, not to be changed: events with the same signals share their decision, which mostly is the last event's."""
+        if granted is not self._granted or source != self._source:
+            self._granted, self._source = granted, source
+            self._consent = {"granted": granted, "source": source}
+        return self._consent
 
     def overlay(self, event: Event, rules: tuple[UserRule, ...]) -> dict[str, Any]:
         """The user fields that an integration's own mappings give, normalised and hashed like the others."""

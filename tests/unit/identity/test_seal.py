@@ -322,6 +322,25 @@ def test_a_clean_event_is_not_copied():
     assert seal(event(properties=properties))["properties"] is properties
 
 
+def test_each_event_tells_its_own_decision():
+    sealer, granted = Sealer("GB", b"k" * 32), ["marketing"]
+
+    def told(granted, source):
+        return sealer.seal(
+            event(), Visitor(), pipeline="shop", granted=granted, consent_source=source, gpc=False, received=NOW, event_id="made"
+        )["consent"]
+
+    assert told([], "") == {"granted": [], "source": ""}
+    for decision in [
+        (granted, "event"),
+        (granted, "default"),
+        ([], "default"),
+        (granted, "event"),
+        (["marketing", "analytics"], "event"),
+    ]:
+        assert told(*decision) == {"granted": decision[0], "source": decision[1]}
+
+
 def test_ids_that_do_not_look_like_ids_are_left_out():
     sealed = seal(event(ttclid="a b", ttp="x", locale="<script>"), Visitor(ttp="bad id", cookies={"ttclid": "\r\n"}))
     assert sealed["user"] == {}
