@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page
 from visiting import eventually, running
+from whole import PATIENCE_S
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -38,7 +39,7 @@ class Demo:
 
     async def wait_for(self, *names: str) -> dict[str, dict[str, Any]]:
         """The sandbox's entries by event name, once all of ``names`` have arrived."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found = {entry["event"]["event"]: entry for entry in await self.events()}
                 if set(names) <= set(found):
@@ -47,12 +48,16 @@ class Demo:
 
     async def purchases(self, count: int) -> list[str]:
         """The event_ids of purchases, once there are ``count``."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found = [entry["event"]["event_id"] for entry in await self.events() if entry["event"]["event"] == "Purchase"]
                 if len(found) >= count:
                     return found
                 await asyncio.sleep(0.05)
+
+    async def accepted(self, page: Page) -> None:
+        """Until the page has read the gateway's answer, which makes the visitor's cookies."""
+        await eventually(lambda: page.text_content("#event-state"), lambda text: "the gateway accepted" in text)
 
     async def close(self) -> None:
         await self._session.close()
@@ -73,7 +78,7 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     )
     assert process.stdout
     printed = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while "Ctrl-C" not in printed:
             line = (await process.stdout.readline()).decode()
             assert line, printed
@@ -89,7 +94,7 @@ async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
     yield found
     await found.close()
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await process.wait()
         await rest
 
@@ -109,6 +114,7 @@ async def test_a_purchase_arrives_whole(demo: Demo, visitor: BrowserContext) -> 
     await page.goto(f"{demo.shop}?ttclid=E.C.P.browser-test-0001")
     await page.click("#accept")
     await demo.wait_for("Pageview")
+    await demo.accepted(page)
     await page.goto(f"{demo.shop}product/102")
     await demo.wait_for("ViewContent")
     await page.click("#add")
@@ -172,6 +178,7 @@ async def test_a_withdrawal_ends_the_cookies(demo: Demo, visitor: BrowserContext
     await page.goto(demo.shop)
     await page.click("#accept")
     await demo.wait_for("Pageview")
+    await demo.accepted(page)
     await page.click("#consent-change")
     async with page.expect_response("**/gw/v1/c") as told:
         await page.click("#refuse")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, Route
-from visiting import KEY, Site, eventually, running
+from visiting import KEY, Site, cookies, eventually, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 QUIET_MS = 1200
@@ -66,7 +66,7 @@ async def test_held_granted_revoked(visitor: BrowserContext, shop_site: Site) ->
     assert await visit.quiet()
     await visit.page.evaluate("ttq.grantConsent()")
     await shop_site.arrived(path, "Contact")
-    assert {"_ttp", "_dfid"} <= {cookie["name"] for cookie in await visitor.cookies()}
+    await cookies(visitor, "_ttp", "_dfid")
     await visit.page.evaluate(
         "document.dispatchEvent(new Event('visibilitychange')); window.dispatchEvent(new Event('pagehide'))"
     )
@@ -175,6 +175,7 @@ async def test_banners_that_take_it_back(visitor: BrowserContext, shop_site: Sit
         visit = await opened(context, shop_site.http + path)
         await visit.page.evaluate(f"() => {{ {grant} }}")
         await shop_site.arrived(path, "Pageview")
+        await cookies(context, "_ttp", "_dfid")
         async with visit.page.expect_response("**/gw/v1/c") as told:
             await visit.page.evaluate(f"() => {{ {refusal} }}")
         assert (await told.value).status == 204

@@ -17,8 +17,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from ports import free_ports
+from whole import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, PIXEL = "dk_site", "CTEST0000000000000AB"
@@ -64,7 +65,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def eventually(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], timeout_s: float = 15.0) -> Any:
+async def eventually(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
     """Ask until the answer ``holds``; the last answer is in the failure."""
     value = await ask()
     try:
@@ -75,6 +76,21 @@ async def eventually(ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], b
     except TimeoutError:
         raise AssertionError(f"did not come true; at last: {value!r}") from None
     return value
+
+
+async def heard(page: Page, noted: list[Any], count: int) -> None:
+    """Wait until a listener of ``page`` has noted so much, and whatever else the page has done by then: a request is known to the server before the listener is told of it."""
+    await eventually(lambda: asyncio.sleep(0, noted), lambda found: len(found) >= count)
+    await page.evaluate("0")
+
+
+async def cookies(visitor: BrowserContext, *names: str) -> dict[str, Any]:
+    """The visitor's cookies by name, once these are among them: an event may arrive before the browser has read the answer that sets them."""
+
+    async def jar() -> dict[str, Any]:
+        return {cookie["name"]: cookie for cookie in await visitor.cookies()}
+
+    return dict(await eventually(jar, lambda found: found.keys() >= set(names)))
 
 
 async def running(page: Page) -> None:
@@ -183,15 +199,15 @@ async def site(state: Path) -> AsyncIterator[Site]:
         async def ready() -> bool:
             try:
                 async with (
-                    session.get(f"http://127.0.0.1:{ops}/readyz") as first,
+                    session.get(f"http://127.0.0.1:{ops}/metrics") as first,
                     session.get(f"{found.sandbox}/sandbox/stats") as second,
                 ):
-                    return first.status == second.status == 200
+                    return "ttgateway_spool_available 1.0" in await first.text() and second.status == 200
             except aiohttp.ClientError:
                 return False
 
         try:
-            await eventually(ready, bool, 30.0)
+            await eventually(ready, bool, PATIENCE_S)
             yield found
         finally:
             await runner.cleanup()
