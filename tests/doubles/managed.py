@@ -1,6 +1,4 @@
 """A gateway with nothing in its catalogue, the demo shop behind it, TikTok's sandbox beyond, and its management UI in a real browser.
-from ports import free_ports
-
 
 Law: the real commands in processes of their own on free ports; every wait is for a condition. A page that reports a console error, an exception or a violation of the
 Content-Security-Policy fails its test.
@@ -15,6 +13,7 @@ import aiohttp
 import pytest
 from documented import undocumented
 from playwright.async_api import Page
+from whole import PATIENCE_S
 
 EDITOR, VIEWER = "editor-token-of-the-tests-0001", "viewer-token-of-the-tests-0001"
 KEY = "dk_demo_shop"
@@ -55,7 +54,7 @@ class Stack:
 
     async def until_arrived(self, name: str, count: int = 1) -> dict[str, Any]:
         """The latest accepted event of TikTok's ``name``, once there are ``count``."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found = [entry for entry in await self.arrived() if entry["event"].get("event") == name and entry["accepted"]]
                 if len(found) >= count:
@@ -64,7 +63,7 @@ class Stack:
 
     async def until_dead(self, count: int = 1) -> None:
         """Until there are ``count`` dead letters: the page lists those that there are when it opens."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 if (await self.api("GET", "dead"))["total"] >= count:
                     return
@@ -110,14 +109,14 @@ integrations:
 PIPELINE = {"id": "shop", "key": KEY, "integrations": ["tiktok-shop"]}
 
 
-async def up(session: aiohttp.ClientSession, url: str, log: Path) -> None:
-    """Wait until ``url`` answers 200; the processes' own words otherwise."""
+async def up(session: aiohttp.ClientSession, url: str, log: Path, words: str = "") -> None:
+    """Wait until ``url`` answers 200 with these words; the processes' own words otherwise."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     async with session.get(url) as answer:
-                        if answer.status == 200:
+                        if answer.status == 200 and words in await answer.text():
                             return
                 except aiohttp.ClientError:
                     pass

@@ -54,11 +54,11 @@ async def stack(tmp_path: Path, more: str) -> AsyncIterator[Stack]:
         try:
             for url in (
                 f"{found.sandbox}/sandbox/stats",
-                f"http://127.0.0.1:{ops}/readyz",
                 f"{found.site}/",
                 f"{found.admin}/login",
             ):
                 await up(session, url, tmp_path / "log")
+            await up(session, f"http://127.0.0.1:{ops}/metrics", tmp_path / "log", "ttgateway_spool_available 1.0")
             yield found
         finally:
             for process in reversed(processes):
@@ -102,7 +102,7 @@ async def show(browser: Browser, aiohttp_server: Callable[..., Awaitable[TestSer
     async def opened(paper: Paper, **options: object) -> tuple[Page, str]:
         server = await aiohttp_server(paper.app(), shutdown_timeout=0.1)
         context = await browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(15_000)
         page = await context.new_page()
         watch(page, problems)
         return page, str(server.make_url("")).rstrip("/")

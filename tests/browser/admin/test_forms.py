@@ -8,7 +8,7 @@ from paper_api import Paper
 from playwright.async_api import Page, expect
 from seeing import violations, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 Show = Callable[..., Awaitable[tuple[Page, str]]]
 NO_RIGHT = (
     "/var/lib/ttgateway/catalog cannot be written: Read-only file system. Mount a writable volume there, or change catalog.path."
@@ -165,6 +165,7 @@ async def test_removing_asks_for_the_name_and_escape_removes_nothing(show: Show)
             await page.get_by_role("button", name="More actions").click()
             await page.get_by_role("button", name="Remove", exact=True).click()
             dialog = page.get_by_role("dialog")
+            await expect(dialog.get_by_role("textbox")).to_be_focused()
             await page.keyboard.type(typed)
             if typed != word:
                 await expect(dialog.get_by_role("button", name="Remove")).to_be_disabled()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from managed import INTEGRATION, KEY, VISITOR, Stack
 from playwright.async_api import Browser, Locator, Page, expect
+from whole import PATIENCE_S
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 HOSTILE = "<img src=x onerror=\"globalThis.owned='owned'\">"
 
 
@@ -89,7 +90,7 @@ async def test_from_nothing_to_delivered_and_through_a_revoked_token(page: Page,
     await save_token(page, stack, "revoked")
     await visitor.goto(f"{stack.site}/product/101")
     await page.goto(f"{stack.admin}/integrations")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await page.get_by_text("Suspended").is_visible():
             await page.reload()
             await expect(page.locator(".entry")).to_be_visible()
@@ -209,6 +210,7 @@ async def test_an_integration_is_copied_made_whole_and_removed(page: Page, stack
 
     await page.get_by_role("button", name="More actions").click()
     await page.get_by_role("button", name="Remove", exact=True).click()
+    await expect(page.get_by_role("dialog").get_by_role("textbox")).to_be_focused()
     await page.keyboard.type("tiktok-shop-copy")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/integrations")
@@ -239,6 +241,7 @@ async def test_hostile_strings_of_real_events_and_entries_are_text(page: Page, s
     ) as answer:
         assert answer.status < 300
     await stack.send({**event, "event": HOSTILE, "messageId": "refused"})
+    await stack.until_dead()
     pages = ("/live?event=1", "/live", "/dead", "/integrations", "/integrations/tiktok-shop", "/integrations/tiktok-shop#yaml",
              "/integrations/tiktok-shop/mappings", "/pipelines", "/pipelines/shop", "/revisions", "/settings", "/")  # fmt: skip
     for path in pages:
@@ -247,6 +250,7 @@ async def test_hostile_strings_of_real_events_and_entries_are_text(page: Page, s
         if path not in {"/", "/pipelines", "/settings", "/revisions"}:
             await expect(page.locator("body")).to_contain_text("onerror=")
         if path == "/revisions":
+            await expect(page.get_by_text("What changed")).to_have_count(2)
             for each in await page.get_by_text("What changed").all():
                 await each.click()
             await expect(page.get_by_role("group", name="Difference").filter(has_text="onerror=")).to_have_count(2)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from managed import DECLARED, KEY, VIEWER, VISITOR, Stack, watch
 from playwright.async_api import Browser, Page, expect
+from whole import PATIENCE_S
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ async def test_an_event_is_followed_from_the_shop_through_a_revoked_token_to_del
 
     await asyncio.to_thread(token.write_text, "revoked")
     await page.goto(f"{stack.admin}/integrations")
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         # the mounted file is looked at every few seconds: what is sent before that still arrives
         while not await page.get_by_text("Suspended").is_visible():
             await stack.send({"type": "track", "event": "Product Viewed", "properties": {"product_id": "7"}})

@@ -4,7 +4,7 @@ import pytest
 from managed import INTEGRATION, PIPELINE, Stack
 from playwright.async_api import Locator, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 ORDER = {"type": "track", "event": "Order Completed", "properties": {"value": 5, "currency": "EUR"}}
 
 

@@ -10,7 +10,7 @@ from paper_api import Paper
 from playwright.async_api import Page, expect
 from seeing import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 Show = Callable[..., Awaitable[tuple[Page, str]]]
 
 
@@ -35,6 +35,7 @@ async def test_the_overview_says_what_waits_and_what_it_counts(show: Show) -> No
     await expect(lanes.nth(0)).to_contain_text("last delivered")
     await expect(lanes.nth(1)).to_contain_text("test code TEST48213")
     steps = page.locator("#funnel > div")
+    await expect(steps).to_have_count(5)
     assert [await step.locator(".unit").inner_text() for step in await steps.all()] == ["events", *["per integration"] * 4]
     await expect(steps.nth(0)).to_contain_text("less than 1 a minute")
     await expect(steps.nth(1)).to_contain_text("24 % left out by rules")
