@@ -90,7 +90,8 @@ class Pod:
 
     def logged(self, level: str) -> list[dict[str, Any]]:
         """What the process has said at that level."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
         return [line for line in lines if line["level"] == level]
 
     async def metrics(self) -> str:

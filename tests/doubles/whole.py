@@ -64,18 +64,24 @@ class Whole:
         for old, new in changes.items():
             assert old in template, old
             template = template.replace(old, new)
-        self.config.write_text(
-            template.format(edge=self.edge, ops=self.ops, tiktok=self.tiktok, site=self.site, state=self.state), encoding="utf-8"
-        )
+        self.replace(template.format(edge=self.edge, ops=self.ops, tiktok=self.tiktok, site=self.site, state=self.state))
+
+    def replace(self, text: str) -> None:
+        """Another configuration, as an editor saves it: nobody reads half of it."""
+        draft = self.config.with_suffix(".new")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(self.config)
 
     async def start(self, *, ready: bool = True) -> None:
-        """Start the gateway; wait until it is ready."""
+        """Start the gateway; wait until it is ready, and its spool is open or has been said not to be: the site is served before, and on a busy machine that moment is seen."""
         with self.log_file.open("ab") as log:
+            begun = len(self.logs())
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-X", "dev", "-W", "error", "-m", "gateway", "run", "-c", str(self.config), stdout=log, stderr=log
             )
         if ready:
             await self.until(self.is_ready)
+            await self.until(lambda: self._has_tried_its_spool(begun))
 
     async def is_ready(self) -> bool:
         """What /readyz says now."""
@@ -85,6 +91,10 @@ class Whole:
             async with self.session.get(f"http://127.0.0.1:{self.ops}/readyz") as answer:
                 return answer.status == 200
         return False
+
+    async def _has_tried_its_spool(self, begun: int) -> bool:
+        said = any("spool" in str(line) for line in self.logs()[begun:] if line["level"] == "error")
+        return said or "ttgateway_spool_available 1.0" in await self.metrics()
 
     async def until(self, condition: Any, patience_s: float = PATIENCE_S) -> Any:
         """Await ``condition()`` again and again until it is true: what is outside this process cannot be awaited otherwise."""
@@ -115,8 +125,9 @@ class Whole:
             await self.process.wait()
 
     def logs(self) -> list[dict[str, Any]]:
-        """The gateway's log lines so far."""
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+        """The gateway's log lines so far; what it is just writing is none yet."""
+        whole, _, _ = self.log_file.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     async def get(self, path: str = "/") -> tuple[int, bytes]:
         """A page of the site, through the gateway."""

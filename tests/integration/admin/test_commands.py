@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ports import free_port
-from whole import CONFIG, Whole, purchase, whole
+from whole import CONFIG, PATIENCE_S, Whole, purchase, whole
 
 ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: editor-token-0001}}}}]}}}}\n'
 
@@ -36,7 +36,7 @@ async def command(around: Whole, *arguments: str, answer: bytes = b"") -> tuple[
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(answer), 30)
+    out, err = await asyncio.wait_for(process.communicate(answer), PATIENCE_S)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -47,14 +47,14 @@ async def buried(around: Whole, *ids: str) -> None:
     for id_ in ids:
         assert (await around.post(purchase(id_, traits={"email": f"{id_}@example.com"})))[0] == 200
     before, _, _ = config.partition("integrations:\n  - {id: tiktok-shop")
-    around.config.write_text(before.replace("[tiktok-shop]", "[]") + "integrations: []\n" + config[config.index("admin:") :])
+    around.replace(before.replace("[tiktok-shop]", "[]") + "integrations: []\n" + config[config.index("admin:") :])
 
     async def died() -> bool:
         return f'ttgateway_dead_letters{{integration="tiktok-shop"}} {len(ids)}.0' in await around.metrics()
 
     await around.until(died)
     await around.faults()
-    around.config.write_text(config)
+    around.replace(config)
 
     async def back() -> bool:
         return sum("configuration reloaded" in line["message"] for line in around.logs()) >= 2
