@@ -49,7 +49,7 @@ class Delivering:
         self.live = Live()
         self._session = session
         self._sandbox = f"http://127.0.0.1:{port}"
-        endpoint = {"endpoint": f"{self._sandbox}{tiktok.PATH}", "linger": 0.01, "timeout": 2.0}
+        endpoint = {"endpoint": f"{self._sandbox}{tiktok.PATH}", "linger": 0.01, "timeout": 20.0}
         self.settings = DeliverySettings.model_validate(endpoint | settings)
         self.worker = Worker(spool, self.live, self.settings, self.metrics, together_of(spool))
         self.integrate(SHOP)
@@ -128,6 +128,15 @@ class Delivering:
     async def settled(self, lane: str = "shop", **fates: int) -> None:
         """Wait until the lane's fates are these and nothing else."""
         await self.until(lambda: self._are(lane, fates))
+
+    async def counted(self, total: int) -> dict[tuple[str, str], int]:
+        """The process's own counts by (outcome, reason), once they come to so much: the spool shows a fate a moment before the deliverer goes on to count it and speak of it."""
+
+        async def there() -> dict[tuple[str, str], int]:
+            counts = {(str(outcome), str(reason)): n for (_, _, outcome, reason), n in self.metrics.outcomes().items()}
+            return counts if sum(counts.values()) >= total else {}
+
+        return dict(await self.until(there))
 
     async def _are(self, lane: str, fates: dict[str, int]) -> bool:
         return await self.fates(lane) == fates

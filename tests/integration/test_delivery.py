@@ -77,13 +77,25 @@ async def test_batches_are_bounded_in_bytes(tmp_path: Path) -> None:
 
 
 async def test_the_linger_gathers_a_trickle(tmp_path: Path) -> None:
-    async with delivering(tmp_path, linger=0.3) as shop:
+    async with delivering(tmp_path, linger=60.0) as shop:
         await shop.worker.start()
         await shop.in_state("active")
         for event_id in ids(10):
             await shop.put_ids(event_id)
+        await shop.until(lambda: _begun(shop))
+        assert await shop.requests() == 0
+
+        async def woken() -> int:
+            shop.worker.wake()  # ends the linger
+            return await shop.requests()
+
+        await shop.until(woken)
         await shop.settled(delivered=10)
-        assert await shop.requests() <= 2
+        assert await shop.requests() == 1
+
+
+async def _begun(shop: Delivering) -> bool:
+    return any(lane.leased for lane in (await shop.spool.stats()).lanes)
 
 
 async def test_a_test_code_is_a_lane_of_its_own_and_stands_at_the_root(shop: Delivering) -> None:
@@ -138,8 +150,7 @@ async def test_unmapped_unreadable_and_old_events_end_without_a_request(shop: De
     await shop.settled(delivered=1, filtered=1, dead=6, expired=1)
     assert await shop.received_ids() == ["named"]
     assert sorted(letter.reason for letter in await shop.dead()) == [Reason.INVALID_EVENT] + [Reason.UNDECODABLE] * 5
-    counted = {(outcome, reason): n for (_, _, outcome, reason), n in shop.metrics.outcomes().items()}
-    assert counted == {
+    assert await shop.counted(9) == {
         ("delivered", ""): 1,
         ("filtered", "unmapped"): 1,
         ("dead", "undecodable"): 5,
@@ -278,7 +289,7 @@ async def test_a_hanging_tiktok_is_left_after_the_timeout(tmp_path: Path) -> Non
 async def test_what_was_processed_and_not_acknowledged_is_sent_again_with_the_same_ids(
     tmp_path: Path, faults: dict[str, Any]
 ) -> None:
-    async with delivering(tmp_path, timeout=0.3) as shop:
+    async with delivering(tmp_path, timeout=2.0) as shop:
         await shop.faults(**faults, after_processing=True, count=1)
         await shop.put_ids(*ids(3))
         await shop.worker.start()
@@ -292,6 +303,7 @@ async def test_near_successes_are_delivered(shop: Delivering, code: int, caplog:
     await shop.put_ids(*ids(3))
     await shop.worker.start()
     await shop.settled(delivered=3)
+    await shop.counted(3)
     assert ("reservation" in caplog.text) == (code == 20001)
 
 
@@ -362,7 +374,7 @@ async def test_a_dead_lane_does_not_delay_another(tmp_path: Path) -> None:
         begin = time.monotonic()
         await shop.put_ids("quick", lane="other")
         await shop.settled("other", delivered=1)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 15  # half of what the other waits for its TikTok
         await shop.settled(queued=8000)
 
 
@@ -435,7 +447,7 @@ async def test_a_new_token_resumes_at_once(shop: Delivering) -> None:
     begin = time.monotonic()
     shop.integrate(SHOP)
     await shop.settled(delivered=50)
-    assert time.monotonic() - begin < 2  # not at the next probe
+    assert time.monotonic() - begin < 30  # not at the next probe, a minute later
 
 
 async def test_a_new_pixel_code_resumes_at_once(shop: Delivering) -> None:
@@ -630,8 +642,8 @@ async def test_stop_does_not_wait_for_what_comes_too_late(shop: Delivering) -> N
     await shop.worker.start()
     await shop.in_state("backing_off")
     begin = time.monotonic()
-    assert await shop.worker.stop(20.0) == 1
-    assert time.monotonic() - begin < 2
+    assert await shop.worker.stop(30.0) == 1
+    assert time.monotonic() - begin < 15
 
 
 @pytest.mark.parametrize("state", ["suspended", "paused"])
@@ -641,8 +653,8 @@ async def test_stop_does_not_wait_for_a_lane_that_waits_for_people(shop: Deliver
     await shop.worker.start()
     await shop.in_state(state)
     begin = time.monotonic()
-    assert await shop.worker.stop(20.0) == 1
-    assert time.monotonic() - begin < 2
+    assert await shop.worker.stop(30.0) == 1
+    assert time.monotonic() - begin < 15
 
 
 async def test_when_the_grace_is_over_requests_are_cancelled_and_nothing_stays_leased(tmp_path: Path) -> None:
@@ -653,7 +665,7 @@ async def test_when_the_grace_is_over_requests_are_cancelled_and_nothing_stays_l
         await shop.until(lambda: _all_leased(shop))
         begin = time.monotonic()
         assert await shop.worker.stop(0.2) == 2500
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 15
         (lane,) = (await shop.spool.stats()).lanes
         assert (lane.queued, lane.leased) == (2500, 0)
         assert not [name for name in tasks.running() if "lane" in name or "deliver" in name]
@@ -686,7 +698,7 @@ async def test_a_closed_spool_is_waited_out(shop: Delivering, caplog: pytest.Log
 
 async def test_under_random_faults_everything_arrives(tmp_path: Path) -> None:
     """Half of all requests go wrong in one way or another: whatever it is, accepted = the sum of the fates, and every good event arrives."""
-    async with delivering(tmp_path, max_batch=20, in_flight=4, timeout=0.2, suspend_probe=0.05) as shop:
+    async with delivering(tmp_path, max_batch=20, in_flight=4, timeout=1.0, suspend_probe=0.05) as shop:
         shop.integrate(SHOP, OTHER)
         await shop.worker.start()
         kinds: list[dict[str, Any]] = [

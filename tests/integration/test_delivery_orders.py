@@ -37,8 +37,7 @@ async def test_a_page_visited_again_is_deduplicated_and_counted(shop: Delivering
     await shop.put(order("again"), order("other", "1002"), sealed("no order"))
     await shop.settled(delivered=3, deduplicated=1)
     assert set(await shop.received_ids()) == {"first", "other", "no order"}
-    outcomes = shop.metrics.outcomes()
-    assert outcomes["", "shop", Outcome.DEDUPLICATED, Reason.DUPLICATE_ORDER] == 1
+    assert (await shop.counted(4))[Outcome.DEDUPLICATED, Reason.DUPLICATE_ORDER] == 1
 
 
 async def test_within_one_batch_the_second_waits_for_the_first(shop: Delivering) -> None:
