@@ -12,7 +12,7 @@ from gateway.edge.head import Head
 from gateway.edge.listener import Listener
 from gateway.edge.settings import EdgeSettings
 
-PATIENCE_S = 5.0
+PATIENCE_S = 15.0
 
 
 class Seen:

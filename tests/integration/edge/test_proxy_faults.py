@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import struct
-import time
 
 import pytest
 from edge_wire import OK, PATIENCE_S, Edge, Seen, Wire, edge, replies, site
@@ -200,11 +199,19 @@ async def test_a_client_that_leaves_ends_the_apps_work_within_a_second() -> None
             wire = await running.connect()
             await wire.send(GET)
             await running.settled(lambda: bool(origin.connections) and bool(origin.connections[-1].heads))
-            started = time.monotonic()
             wire.close() if leave == "reset" else wire.end()
-            await asyncio.wait_for(origin.connections[-1].gone.wait(), 1.5)
-            assert time.monotonic() - started < 1.5
+            await within(1.5, origin.connections[-1].gone)
             origin.connections.clear()
+
+
+async def within(seconds: float, event: asyncio.Event) -> None:
+    """It happens within that time by the loop's own clock: a machine that stands still for a while, and the gateway with it, is not counted."""
+    happened = asyncio.create_task(event.wait())
+    await asyncio.wait({happened}, timeout=seconds)
+    for _ in range(100):
+        if not happened.done():
+            await asyncio.sleep(0)
+    assert happened.done()
 
 
 async def test_a_client_that_leaves_an_event_stream_ends_it() -> None:
@@ -218,7 +225,7 @@ async def test_a_client_that_leaves_an_event_stream_ends_it() -> None:
         await wire.send(GET)
         await wire.head()
         wire.writer.close()
-        await asyncio.wait_for(origin.connections[0].gone.wait(), 1.5)
+        await within(1.5, origin.connections[0].gone)
 
 
 async def test_a_slow_client_holds_the_app_back() -> None:
@@ -326,7 +333,7 @@ async def test_a_drain_fails_no_request_and_ends() -> None:
         await slow.send(b"GET /slow HTTP/1.1\r\n" + H + b"\r\n")
         await kept.send(GET)
         assert b"Connection" not in (await kept.answer())[0]
-        draining = asyncio.create_task(running.listener.drain(0.1, 5))
+        draining = asyncio.create_task(running.listener.drain(1.0, 15))
         await asyncio.sleep(0)
         assert not running.listener.listening
         await kept.send(GET)
@@ -548,14 +555,14 @@ async def test_an_old_apps_line_ends_do_not_move_the_body(end: bytes) -> None:
 async def test_a_client_that_ended_its_side_and_left_a_silent_stream_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends nothing that would say so; while events come it is believed, without them not for long."""
     monkeypatch.setattr("gateway.edge.line.FIN_GRACE_S", 0.2)
-    monkeypatch.setattr("gateway.edge.line.FIN_QUIET_S", 0.6)
+    monkeypatch.setattr("gateway.edge.line.FIN_QUIET_S", 1.2)
 
     async def play(seen: Seen) -> None:
         await seen.head()
         await seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(12):
             await seen.send(b"1\r\nx\r\n")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
         await seen.until_gone()
 
     async with site(play, limits={"body_progress": 0.4}) as (running, origin):

@@ -213,7 +213,7 @@ async def test_a_slow_upload_to_the_app_is_408() -> None:
 
 
 async def test_silent_and_idle_connections_are_closed_without_a_word() -> None:
-    async with edge(limits={"idle_timeout": 0.2}) as running:
+    async with edge(limits={"idle_timeout": 1.0}) as running:
         silent, idle = await running.connect(), await running.connect()
         await idle.send(post(b"/gw/e", b""))
         await idle.answer()
@@ -232,7 +232,7 @@ async def test_a_reader_that_takes_nothing_is_given_up() -> None:
 
 
 async def test_connections_beyond_the_cap_are_turned_away_with_a_word_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async with edge(limits={"max_connections": 2, "idle_timeout": 0.4}) as running:
+    async with edge(limits={"max_connections": 2, "header_timeout": 0.4}) as running:  # a sweep every 100 ms, and time to ask
         first, second = await running.connect(), await running.connect()
         await running.settled(lambda: running.listener.counts()["connections"] == 2)
         third = await running.connect()
