@@ -27,7 +27,7 @@ ops: {{listen: "127.0.0.1:{ops}"}}
 spool: {{path: "{spool}", max_bytes: 64MiB}}
 drain: {{{drain}}}
 """
-_START_S = 20.0
+_START_S = 60.0
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from benchmarks.stack import free_port
 
 _SENDERS = 8
 _BATCH = 4
-_IN_FLIGHT_S = 2.0
+_IN_FLIGHT_S = 5.0
 """What was posted that long before a kill may still have waited for its answer, or its settlement for the disk."""
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
 
@@ -60,18 +60,11 @@ class Figures:
         """Acknowledged events a second while a gateway was there."""
         return self.in_lives / self.send_s if self.send_s else 0.0
 
-    @property
-    def kept(self) -> bool:
-        """Whether all promises were kept."""
-        return not (
-            self.lost
-            or self.strangers
-            or self.differing
-            or self.repeated_at_rest
-            or self.unaccounted
-            or self.failed_starts
-            or self.loaded_start_s > 5
-        )
+    def kept(self, *, timings: bool) -> bool:
+        """Whether all promises were kept; ``timings`` = the one too that depends on what else the machine does."""
+        late = timings and self.loaded_start_s > 5
+        broken = self.lost or self.strangers or self.differing or self.repeated_at_rest or self.unaccounted or self.failed_starts
+        return not (late or broken)
 
 
 def value_of(event_id: str) -> float:
@@ -237,7 +230,7 @@ def main() -> None:
         f"starts: {found.failed_starts} failed, the slowest {max(starts, default=0)} s; with {args.queued:,} queued {found.loaded_start_s:.2f} s\n"
         f"{found.looks} looks at metrics and tables: {found.unaccounted} records unaccounted for"
     )
-    sys.exit(0 if found.kept else 1)
+    sys.exit(0 if found.kept(timings=True) else 1)
 
 
 if __name__ == "__main__":

@@ -132,12 +132,13 @@ class Run:
     async def _watch(self) -> None:
         figures = self.figures
         await asyncio.sleep(5)  # what was under way when TikTok left is no probe, nor are the failures that open the circuit
-        asked = requests(await self._look())
+        asked, since = requests(await self._look()), time.monotonic()
         await asyncio.sleep(_SECOND_S)
         while True:
             text = await self._look()
-            figures.probes.append(requests(text) - asked)
-            asked = requests(text)
+            seconds = max(1, round(time.monotonic() - since))  # on a busy machine a look comes late
+            figures.probes += [(requests(text) - asked) / seconds] * seconds
+            asked, since = requests(text), time.monotonic()
             figures.memory_most_mib = max(figures.memory_most_mib, self.life.rss_mib())
             await asyncio.sleep(_SECOND_S)
 

@@ -24,7 +24,7 @@ from benchmarks.faults.life import Life, missing, queued
 from benchmarks.stack import free_port
 
 _PATIENCE_S = 40.0
-_TIMEOUT_S = 1.0
+_TIMEOUT_S = 3.0
 _TURNS = 5
 """Of the loop, until whoever was accepted last is being answered."""
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
