@@ -90,9 +90,9 @@ async def test_one_probes_for_all_and_its_success_frees_all(pods: Pods) -> None:
     await all_[0].put_ids(*(f"order-{number}" for number in range(6)))
     for pod in all_:
         await pod.in_state("suspended")
-    before, begun = sum([await pod.requests() for pod in all_]), time.monotonic()
     bucket = all_[0].spool.together.bucket("lanes")  # type: ignore[attr-defined]
     first = await bucket.entry("lane.shop._")
+    before, begun = sum([await pod.requests() for pod in all_]), time.monotonic()
     await asyncio.sleep(2.0)
 
     async def probes() -> int:
@@ -102,8 +102,9 @@ async def test_one_probes_for_all_and_its_success_frees_all(pods: Pods) -> None:
     took_s = time.monotonic() - begun
     last = await bucket.entry("lane.shop._")
     # Each probe was claimed: one write, sometimes followed by what it found. Three deliverers by themselves would have made three times as many.
-    assert requests <= last.revision - first.revision
-    assert requests <= took_s / 0.4 + 1
+    # One may have been claimed before the first look and made after it.
+    assert requests <= last.revision - first.revision + 1
+    assert requests <= took_s / 0.4 + 2
     await all_[0].faults()
     for pod in all_:
         await pod.in_state("active")
