@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from ports import free_port
-from whole import USER_AGENT, Whole, purchase, whole
+from whole import PATIENCE_S, USER_AGENT, Whole, purchase, whole
 
 ROOT = Path(__file__).parents[2]
 OVERRIDE = {"vendor_event_name": "Subscribe", "enabled": True, "mappings": []}
@@ -23,7 +23,7 @@ async def _command(*arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     return process.returncode, out.decode()
 
 
@@ -68,7 +68,7 @@ async def demo(folder: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.sub
     assert process.stdout is not None
     text = ""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while "Ctrl-C" not in text:
                 line = await process.stdout.readline()
                 assert line, text
@@ -97,7 +97,7 @@ async def test_the_demo_runs_and_ends_cleanly(tmp_path: Path, end: signal.Signal
         async with session.post(f"{site}/gw/e", json=purchase("from-the-demo")) as answer:
             assert (await answer.json())["accepted"] == 1
         process.send_signal(end)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             rest, _ = await process.communicate()
         assert process.returncode == 0, text + rest.decode()
         # the parts are gone: their ports refuse
@@ -108,7 +108,7 @@ async def test_the_demo_runs_and_ends_cleanly(tmp_path: Path, end: signal.Signal
 
 async def _until_answered(session: aiohttp.ClientSession, address: str, headers: dict[str, str]) -> dict[str, Any]:
     """The management listener comes after the gateway is ready: the site does not wait for it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(aiohttp.ClientConnectionError):
                 async with session.get(address, headers=headers) as answer:
