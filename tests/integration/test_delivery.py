@@ -84,18 +84,22 @@ async def test_the_linger_gathers_a_trickle(tmp_path: Path) -> None:
             await shop.put_ids(event_id)
         await shop.until(lambda: _begun(shop))
         assert await shop.requests() == 0
-
-        async def woken() -> int:
-            shop.worker.wake()  # ends the linger
-            return await shop.requests()
-
-        await shop.until(woken)
-        await shop.settled(delivered=10)
+        await _woken(shop, delivered=10)
         assert await shop.requests() == 1
 
 
 async def _begun(shop: Delivering) -> bool:
     return any(lane.leased for lane in (await shop.spool.stats()).lanes)
+
+
+async def _woken(shop: Delivering, **fates: int) -> None:
+    """End the linger, which may begin a moment after the spool shows what was leased, and wait for these fates."""
+
+    async def there() -> bool:
+        shop.worker.wake()
+        return await shop.fates() == fates
+
+    await shop.until(there)
 
 
 async def test_a_test_code_is_a_lane_of_its_own_and_stands_at_the_root(shop: Delivering) -> None:
@@ -176,13 +180,11 @@ async def test_what_is_withdrawn_while_it_waits_to_be_sent_is_not_sent(tmp_path:
         await shop.worker.start()
         await shop.until(lambda: _leased(shop, 2))
         await (shop.spool.purge("o", how) if how is Reason.WITHDRAWN else shop.spool.erase(b'"mine"', how))
-        shop.worker.wake()  # ends the linger
-        await shop.settled(delivered=1, purged=1)
+        await _woken(shop, delivered=1, purged=1)
         assert [entry["event"]["event_id"] for entry in await shop.received()] == ["yours"]
         await shop.spool.put([NewRecord("shop", "o", time.time(), sealed("of a new grant"))])
         await shop.until(lambda: _leased(shop, 1))
-        shop.worker.wake()
-        await shop.settled(delivered=2, purged=1)
+        await _woken(shop, delivered=2, purged=1)
 
 
 async def test_nothing_is_posted_when_everything_was_withdrawn(tmp_path: Path) -> None:
@@ -191,8 +193,7 @@ async def test_nothing_is_posted_when_everything_was_withdrawn(tmp_path: Path) -
         await shop.worker.start()
         await shop.until(lambda: _leased(shop, 3))
         await shop.spool.purge("o", Reason.WITHDRAWN)
-        shop.worker.wake()
-        await shop.settled(purged=3)
+        await _woken(shop, purged=3)
         assert await shop.requests() == 0
         assert (await shop.in_state("active")).lane == "shop"
 
