@@ -4,6 +4,7 @@ Law: every part is the real product or the real peer, started by its own command
 """
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -55,11 +56,18 @@ def build() -> str:
     return subprocess.run([*INTERPRETER, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
 
 
+_PORTS = range(4_000, 10_000)
+"""Below those that the system gives to outgoing connections: by the time that its server starts one of those may be gone."""
+_next_port = itertools.cycle([_PORTS[(os.getpid() * 97 + n) % len(_PORTS)] for n in range(len(_PORTS))])
+
+
 def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of loopback that was free a moment ago, and has not been given to anybody here for long."""
+    for port in itertools.islice(_next_port, len(_PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port is left")
 
 
 def get(url: str, timeout_s: float = 5.0) -> bytes:

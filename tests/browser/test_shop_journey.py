@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import os
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from demos import demo as running_demo
 from playwright.async_api import BrowserContext, Page
 from visiting import eventually, running
 from whole import PATIENCE_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
-ROOT = Path(__file__).resolve().parents[2]
 HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,38 +63,22 @@ class Demo:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        "demo",
-        cwd=tmp_path,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout
-    printed = ""
-    async with asyncio.timeout(PATIENCE_S):
-        while "Ctrl-C" not in printed:
-            line = (await process.stdout.readline()).decode()
-            assert line, printed
-            printed += line
-    rest = asyncio.create_task(process.stdout.read())
+    async with running_demo(tmp_path) as (process, printed):
+        assert process.stdout
+        rest = asyncio.create_task(process.stdout.read())
 
-    def address(pattern: str) -> str:
-        found = re.search(rf"{pattern}[^\n]*?(http://127\.0\.0\.1:\d+/\S*)", printed)
-        assert found, printed
-        return found[1]
+        def address(pattern: str) -> str:
+            found = re.search(rf"{pattern}[^\n]*?(http://127\.0\.0\.1:\d+/\S*)", printed)
+            assert found, printed
+            return found[1]
 
-    found = Demo(address("shop, through the gateway"), address("sandbox received"), address("in numbers"))
-    yield found
-    await found.close()
-    process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(PATIENCE_S):
-        await process.wait()
-        await rest
+        found = Demo(address("shop, through the gateway"), address("sandbox received"), address("in numbers"))
+        yield found
+        await found.close()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+            await rest
 
 
 def watched(page: Page) -> list[str]:

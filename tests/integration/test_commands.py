@@ -1,21 +1,19 @@
 """Commands that need the world: the demo, and a test event against the sandbox."""
 
 import asyncio
-import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from demos import demo
 from ports import free_port
 from whole import PATIENCE_S, USER_AGENT, Whole, purchase, whole
 
-ROOT = Path(__file__).parents[2]
 OVERRIDE = {"vendor_event_name": "Subscribe", "enabled": True, "mappings": []}
 
 
@@ -56,28 +54,6 @@ async def test_send_test_runs_beside_the_gateway(tmp_path: Path) -> None:
         code, _ = await _send_test(around, "--live")
         assert code == 0
         assert (await around.post(purchase("as-before")))[0] == 200
-
-
-@asynccontextmanager
-async def demo(folder: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running demo and what it printed; whatever happens, it is ended so that it ends its parts. Started in ``folder``, where it keeps its catalogue."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "demo", *arguments,
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    text = ""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while "Ctrl-C" not in text:
-                line = await process.stdout.readline()
-                assert line, text
-                text += line.decode()
-        yield process, text
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

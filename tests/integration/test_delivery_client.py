@@ -306,8 +306,9 @@ async def test_requests_keep_their_rate() -> None:
     assert len(heads) == 9
 
 
-async def test_connections_are_kept(unused_tcp_port: int) -> None:
+async def test_connections_are_kept() -> None:
     peers: set[object] = set()
+    port = free_port()
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -319,9 +320,9 @@ async def test_connections_are_kept(unused_tcp_port: int) -> None:
     app.router.add_post("/", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
-        async with client(f"http://127.0.0.1:{unused_tcp_port}/") as made:
+        async with client(f"http://127.0.0.1:{port}/") as made:
             for _ in range(5):
                 await made.post("shop", TOKEN, b"{}")
     finally:
