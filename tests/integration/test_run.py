@@ -310,7 +310,10 @@ async def test_an_unusable_edge_or_ops_does_not_start(around: Whole, old: str, n
     around.write(CONFIG, **{old: new})
     await around.start(ready=False)
     assert await around.ended() == 78
-    assert all(line["problem"].startswith(str(around.config)) for line in around.logs())
+    # asyncio says in development mode what takes long, and on a busy machine everything does
+    said = [line["problem"] for line in around.logs() if line["logger"] != "asyncio"]
+    assert said
+    assert all(problem.startswith(str(around.config)) for problem in said)
 
 
 async def test_a_taken_port_ends_with_a_word(around: Whole) -> None:
@@ -318,7 +321,7 @@ async def test_a_taken_port_ends_with_a_word(around: Whole) -> None:
     around.write(CONFIG)
     await around.start(ready=False)
     assert await around.ended() == 1
-    assert "address already in use" in around.logs()[-1]["problem"]
+    assert "address already in use" in problems(around)
 
 
 async def reloaded(around: Whole, success: float) -> None:
@@ -408,5 +411,5 @@ async def test_logs_are_json_lines(around: Whole) -> None:
     around.send(signal.SIGTERM)
     await around.ended()
     lines = [json.loads(line) for line in around.log_file.read_text().splitlines()]
-    assert [line["message"] for line in lines][-1] == "ended"
+    assert [line["message"] for line in lines if line["logger"] != "asyncio"][-1] == "ended"
     assert {"time", "level", "logger", "message"} <= set(lines[0])
