@@ -12,6 +12,7 @@ import pytest
 from ports import free_port
 from whole import CONFIG, PATIENCE_S, Whole, purchase, whole
 
+pytestmark = pytest.mark.timeout(300)  # of many commands, each of which may take its time to start
 ADMIN = 'admin: {{{{listen: "127.0.0.1:{port}", tokens: [{{{{name: ops, role: editor, token: editor-token-0001}}}}]}}}}\n'
 
 
