@@ -10,6 +10,7 @@ from aiohttp import http_parser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.edge.head import Head
 from gateway.edge.plain import UNREAD, PlainReader
 
 FIELDS = (
@@ -65,9 +66,21 @@ def reader() -> PlainReader:
     return PlainReader("/gw/", 1024, 16)
 
 
+def same(one: tuple[Head, bytes] | None, other: tuple[Head, bytes] | None) -> bool:
+    """Whether two readers have read the same."""
+    if one is None or other is None:
+        return one is other
+    (a, body), (b, other_body) = one, other
+    return (a.method, a.target, a.path, a.query, a.headers, body) == (b.method, b.target, b.path, b.query, b.headers, other_body)
+
+
 def agree(loop: asyncio.AbstractEventLoop, data: bytes) -> bool:
-    """Whether the reader takes ``data``, having checked that the parser reads the same."""
+    """Whether the reader takes ``data``, having checked that the parser reads the same, and so does a reader that has seen such before."""
     read = reader().read(data)
+    experienced = reader()
+    for seen in (ORDINARY, data, ORDINARY, data):
+        again = experienced.read(seen)
+    assert same(again, read)
     if read is None:
         return False
     head, body = read
@@ -125,10 +138,13 @@ def test_none_is_plain_without_host_or_length() -> None:
 
 
 def test_incomplete_or_followed_ones_are_not_plain() -> None:
-    for size in range(len(ORDINARY)):
-        assert reader().read(ORDINARY[:size]) is None
-    assert reader().read(ORDINARY + b"x") is None
-    assert reader().read(ORDINARY * 2) is None
+    experienced = reader()
+    assert experienced.read(ORDINARY) is not None
+    for plain in (reader(), experienced):
+        for size in range(len(ORDINARY)):
+            assert plain.read(ORDINARY[:size]) is None
+        assert plain.read(ORDINARY + b"x") is None
+        assert plain.read(ORDINARY * 2) is None
 
 
 def test_the_bounds_are_the_parsers() -> None:
@@ -158,8 +174,86 @@ def test_whatever_it_takes_the_parser_reads_alike(
     agree(loop, data.replace(b"Content-Length: %d\r\n" % len(body), b"", 1))
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(LINES[:3]), st.lists(st.sampled_from(FIELDS), max_size=7).map(b"".join), st.integers(0, 200), st.sampled_from([b""] * 6 + [b"\r", b"\n", b"\x7f", b'"', b"\r\n"])),
+        min_size=2, max_size=6,
+    )
+)  # fmt: skip
+def test_what_was_read_before_makes_no_difference(requests: list[tuple[bytes, bytes, int, bytes]]) -> None:
+    experienced = reader()
+    for line, fields, at, odd in requests * 2:
+        data = line + FIELDS[0] + fields + b"Content-Length: 3\r\n\r\n{} "
+        data = data[:at] + odd + data[at:]
+        assert same(experienced.read(data), reader().read(data))
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [
+        (b"Host: shop.example\r\n", False),
+        (b"HOST: shop.example\r\n", False),
+        (b"Origin: https://shop.example\r\n", True),
+        (b"Origin: https://shop.example\r\nOrigin: https://shop.example\r\n", False),
+        (b"Origin: https://shop.example\r\norigin: https://shop.example\r\n", False),
+        (b"Cookie: a=1\r\n", False),
+        (b"cookie: a=1\r\n", False),
+        (b"Accept: */*\r\nAccept: */*\r\n", True),
+        (b"Content-Length: 3\r\n", False),
+        (b"Accept: */*\x7f\r\n", False),
+        (b"Accept: \x0b\r\n", False),
+    ],
+)
+def test_a_field_that_comes_twice_does_so_also_where_its_line_is_known(more: bytes, plain: bool) -> None:
+    experienced = reader()
+    data = ORDINARY.replace(b"Cookie", more + b"Cookie")
+    for seen in (ORDINARY, data, ORDINARY):
+        experienced.read(seen)
+    assert (experienced.read(data) is not None) is plain
+
+
+def remembered(plain: PlainReader) -> list[str]:
+    """All that a reader keeps, as text."""
+    kept: list[str] = []
+    for marks in (plain._requests, plain._fields):
+        for key, mark in marks.items():
+            kept.append(f"{key} {mark.name}")
+            kept += (f"{stretch.text} {stretch.names} {stretch.values}" for stretch in mark.stretches)
+    return kept
+
+
+def test_nothing_about_a_visitor_is_remembered() -> None:
+    plain = reader()
+    names = (
+        b"Cookie",
+        b"Referer",
+        b"User-Agent",
+        b"Authorization",
+        b"X-Forwarded-For",
+        b"Forwarded",
+        b"X-Real-IP",
+        b"CF-Connecting-IP",
+        b"X-Request-ID",
+    )
+    personal = b"".join(b"%b: personal\r\nAccept: */*\r\n" % name for name in (*names, *(name.lower() for name in names[:4])))
+    assert plain.read(LINES[0] + FIELDS[0] + personal + b"Content-Length: 3\r\n\r\n{} ") is None  # each twice
+    for name in names:
+        assert plain.read(ORDINARY.replace(b"Cookie: a=1", b"%b: personal\r\nAccept: */*" % name)) is not None
+    assert any("Referer" in text for text in remembered(plain))
+    assert not any("personal" in text for text in remembered(plain))
+
+
 def test_what_is_remembered_is_bounded() -> None:
     plain = reader()
-    for n in range(600):
-        plain.read(ORDINARY.replace(b"/gw/e", b"/gw/%d" % n).replace(b"Cookie", b"X%d" % n))
+    for n in range(3000):
+        data = (
+            ORDINARY.replace(b"/gw/e", b"/gw/%d" % (n % 700))
+            .replace(b"Cookie", b"X%d" % (n % 600))
+            .replace(b"Host", b"Accept: %d\r\nHost" % n)
+        )
+        assert plain.read(data) is not None
+        assert n % 25 or len(remembered(plain)) <= 1024
     assert plain.read(ORDINARY) is not None
+    assert plain.read(ORDINARY.replace(b"Host", b"Accept: " + b"x" * 600 + b"\r\nHost")) is not None
+    assert max(map(len, remembered(plain))) < 1024
