@@ -26,8 +26,8 @@ class Waits(Protocol):
     def collect(self, head: Head, body: bytes) -> None:
         """Decide about the request."""
 
-    def committed(self, future: "asyncio.Future[None]") -> None:
-        """Answer: the commit is known."""
+    def committed(self, future: "asyncio.Future[None]", error: BaseException | None) -> None:
+        """Answer: the commit is known, and what it failed with."""
 
 
 class Cohorts:
@@ -73,8 +73,9 @@ class Cohorts:
 
 
 def _tell(waiting: list[Waits], future: "asyncio.Future[None]") -> None:
+    error: BaseException | None = asyncio.CancelledError() if future.cancelled() else future.exception()
     for connection in waiting:
         try:
-            connection.committed(future)
+            connection.committed(future, error)
         except Exception:  # noqa: BLE001 - one connection's fault must not keep the others from their answers
             _log.exception("answering a committed request crashed")

@@ -333,18 +333,12 @@ class EdgeProtocol(ClientLine):
             self._send(answer)
             self._next()
 
-    def committed(self, future: "asyncio.Future[None]") -> None:
-        """Answer: the commit is known."""
+    def committed(self, future: "asyncio.Future[None]", error: BaseException | None) -> None:
+        """Answer: the commit is known, and what it failed with."""
         deferred, self._deferred = self._deferred, None
         if deferred is None or deferred.future is not future:
             return  # the client has gone
-        if future.cancelled():
-            answer = deferred.on_failure(asyncio.CancelledError())
-        elif error := future.exception():
-            answer = deferred.on_failure(error)
-        else:
-            answer = deferred.answer
-        self._send(answer)
+        self._send(deferred.answer if error is None else deferred.on_failure(error))
         self._next()
 
     def _send(self, answer: Answer) -> None:

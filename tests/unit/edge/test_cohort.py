@@ -19,7 +19,7 @@ class Connection:
         if self.commit is not None:
             self.cohorts.wait(self, self.commit)
 
-    def committed(self, _future: "asyncio.Future[None]") -> None:
+    def committed(self, _future: "asyncio.Future[None]", _error: BaseException | None) -> None:
         self.log.append(f"{self.name} answered")
         if self.name == "bad":
             raise RuntimeError("a defect")
