@@ -4,7 +4,7 @@ Law: any explicit denial beats any grant; GPC denies marketing and advertising w
 integration must be granted; ``marketing`` falls back to ``advertising`` only where nothing was said about marketing itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.consent.settings import ConsentSettings
@@ -23,10 +23,12 @@ _MAX_MODE: Final = 16
 class Decision:
     """What one event may be used for. Shared between events with the same signals: treat as frozen."""
 
-    __slots__ = ("_by_gpc", "_by_required", "_categories", "_default", "denied", "gpc", "granted", "source")
+    __slots__ = (
+        "_by_gpc", "_by_required", "_categories", "_default", "allows_marketing", "denied", "denies_marketing", "gpc", "granted", "source",
+    )  # fmt: skip
 
     def __init__(
-        self, categories: Mapping[str, bool], source: str, *, gpc: bool, default: bool, by_gpc: frozenset[str] = frozenset()
+        self, categories: dict[str, bool], source: str, *, gpc: bool, default: bool, by_gpc: frozenset[str] = frozenset()
     ) -> None:
         """``by_gpc`` are the categories that nothing but GPC denies."""
         self._categories = categories
@@ -41,6 +43,9 @@ class Decision:
         """Categories that a signal grants and none denies."""
         self.denied = sorted(category for category, granted in categories.items() if not granted)
         """Categories that a signal denies."""
+        self.allows_marketing = self.allows("marketing")
+        self.denies_marketing = self.explicitly_denied("marketing")
+        """Asked for the cookies of every request."""
 
     def explicitly_denied(self, category: str) -> bool:
         """Somebody said no (as opposed to nobody saying anything)."""
@@ -76,6 +81,17 @@ class Decision:
         return Reason.GPC if by_gpc else Reason.CONSENT_MISSING if missing else Reason.NONE
 
 
+class _Latest:
+    """The latest event with the same signals of its request."""
+
+    __slots__ = ("consent", "decision", "mode")
+
+    def __init__(self, consent: dict[str, bool] | None, mode: str, decision: Decision) -> None:
+        self.consent = consent
+        self.mode = mode
+        self.decision = decision
+
+
 class Gate:
     """Decides for one configuration; equal signals share one decision."""
 
@@ -84,11 +100,16 @@ class Gate:
         self._honour_gpc = settings.honour_gpc
         self._none = RequestSignals({}, "", False)
         self._memo: dict[tuple[object, ...], Decision] = {}
+        self._latest: dict[str, _Latest] = {}
+        """By what the request says: a site's events mostly say the same, and comparing is cheaper than making a key of it."""
 
     def decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals | None) -> Decision:
         """The decision for an event with these signals; ``request`` is None for server-side senders."""
         if request is None:
             request = self._none
+        latest = self._latest.get(request.key)
+        if latest is not None and latest.consent == event_consent and latest.mode == mode:
+            return latest.decision
         if len(mode) > _MAX_MODE:
             return self._decide(event_consent, mode, request)
         key: tuple[object, ...]
@@ -108,6 +129,9 @@ class Gate:
             if len(self._memo) >= _MEMO:
                 self._memo.clear()
             found = self._memo[key] = self._decide(event_consent, mode, request)
+        if latest is None and len(self._latest) >= _MEMO:
+            self._latest.clear()
+        self._latest[request.key] = _Latest(event_consent, mode, found)
         return found
 
     def _decide(self, event_consent: dict[str, bool] | None, mode: str, request: RequestSignals) -> Decision:

@@ -32,7 +32,6 @@ _AUTHORIZATION: Final = "authorization"
 _FETCH_SITE: Final = "sec-fetch-site"
 _ORIGIN: Final = "origin"
 _REFERER: Final = "referer"
-_MARKETING: Final = "marketing"
 _MAX_QUERY_FIELDS: Final = 100
 
 
@@ -91,11 +90,11 @@ class BrowserSide:
         jar = self._jar(head)
         decision = self._gate.decide(categories, "", self._request_signals(head, jar))
         visitor = self._visitors.visitor(jar, client, "", head.field(_REFERER))
-        if decision.explicitly_denied(_MARKETING):
+        if decision.denies_marketing:
             for known in {visitor.anonymous_id, anonymous_id} - {""}:
                 self._purge(owner(known), Reason.WITHDRAWN)
             return Answer(204, cors + self._visitors.expired(pipeline, visitor))
-        if decision.allows(_MARKETING):
+        if decision.allows_marketing:
             self._visitors.make_ids(visitor, anonymous_id)
         ttclid = click_id.in_url(visitor.referer)
         return Answer(204, cors + self._visitors.lines(jar, visitor, pipeline, decision, ttclid, refresh=False))
@@ -118,7 +117,7 @@ class BrowserSide:
             return ()
         decision = self._gate.decide(None, "", self._request_signals(head, jar))
         visitor = self._visitors.visitor(jar, client, "", "")
-        if decision.allows(_MARKETING):
+        if decision.allows_marketing:
             self._visitors.make_ids(visitor, "")
         lines = self._visitors.lines(jar, visitor, pipeline, decision, ttclid, refresh=False)
         return tuple(line.removeprefix(b"Set-Cookie: ") for line in lines.split(b"\r\n") if line)
@@ -183,7 +182,7 @@ class BrowserSide:
     def _cookies(self, page: "_Page", pipeline: Pipeline, decision: Decision, events: list[Event]) -> bytes:
         jar, visitor = page.jar, page.visitor
         if visitor is None:
-            if not (jar and decision.explicitly_denied(_MARKETING)):
+            if not (jar and decision.denies_marketing):
                 return b""
             visitor = self._visitors.visitor(jar, page.client, "", "")
         refresh, ttclid = False, ""
@@ -253,12 +252,12 @@ class _Page(Sender):
             head = self._head
             agent = head.field("user-agent") or event.user_agent
             visitor = self.visitor = self._visitors.visitor(self.jar, self.client, agent, head.field(_REFERER))
-        if not (visitor.ttp and visitor.anonymous_id) and decision.allows(_MARKETING):
+        if not (visitor.ttp and visitor.anonymous_id) and decision.allows_marketing:
             self._visitors.make_ids(visitor, event.anonymous_id, event.ttp)
         return visitor
 
 
 def _louder(decision: Decision, than: Decision) -> bool:
-    if than.explicitly_denied(_MARKETING):
+    if than.denies_marketing:
         return False
-    return decision.explicitly_denied(_MARKETING) or decision.allows(_MARKETING)
+    return decision.denies_marketing or decision.allows_marketing

@@ -68,9 +68,9 @@ class VisitorCookies:
         self, jar: dict[str, str], visitor: Visitor, pipeline: Pipeline, decision: Decision, ttclid: str, *, refresh: bool
     ) -> bytes:
         """Set-Cookie lines of the answer. ``ttclid`` is a new click id or empty; ``refresh`` renews what is there already."""
-        if decision.explicitly_denied("marketing"):
+        if decision.denies_marketing:
             return self.expired(pipeline, visitor, jar)
-        if not decision.allows("marketing"):
+        if not decision.allows_marketing:
             return b""
         new_ttp = visitor.ttp and visitor.ttp != jar.get(TTP)
         new_anonymous = visitor.anonymous_id and visitor.anonymous_id != jar.get(DFID)
