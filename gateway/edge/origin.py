@@ -6,7 +6,7 @@ no proof against a sender: events cannot be proven genuine, only browsers can be
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.catalog.runtime import Pipeline
@@ -21,20 +21,21 @@ _MEMO = 8192
 _REFUSED = "events from this origin are not accepted; list its host in pipelines[].domains or edge.allowed_origins"
 _MAX_HOST = 260
 _SAME_SITE = frozenset({"same-origin", "same-site"})
+_hosts: Final[dict[str, str]] = {}
 
 
 def host_only(host: str) -> str:
     """A Host value in lower case without its port."""
-    # A name has at most 253 characters; longer rubbish is not worth remembering.
-    return _host_only(host) if len(host) <= _MAX_HOST else host.lower()
-
-
-@lru_cache(4096)
-def _host_only(host: str) -> str:
-    host = host.lower()
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    known = _hosts.get(host)
+    if known is not None:
+        return known
+    lower = host.lower()
+    if len(host) > _MAX_HOST:
+        return lower  # a name has at most 253 characters; longer rubbish is not worth remembering
+    if len(_hosts) >= _MEMO:
+        _hosts.clear()
+    found = _hosts[host] = lower.partition("]")[0] + "]" if lower.startswith("[") else lower.partition(":")[0]
+    return found
 
 
 class Origins:
