@@ -230,7 +230,7 @@ class LaneWorker:
             size = sum([len(record.payload) for record in records])
             if records and len(records) < wanted and size < most and self._settings.linger and self._end is None:
                 async with self._nap_of(self._settings.linger):
-                    await asyncio.sleep(self._settings.linger)
+                    await self._spool.gathered(self.lane, wanted - len(records), self._settings.linger)
                 more = await self._spool.lease(self.lane, wanted - len(records), most - size, 0.0)
                 if more and size + len(more[0].payload) > most:  # a lease hands out its first record whatever the size
                     await self._spool.release([record.id for record in more])

@@ -215,6 +215,10 @@ class Spool(Protocol):
         """Up to ``max_records`` due records of ``lane``, oldest first; waits up to ``wait_s`` for the first one."""
         ...
 
+    async def gathered(self, lane: str, records: int, wait_s: float) -> None:
+        """Return when so many ``records`` of ``lane`` can be leased, or after ``wait_s``. An engine that would have to ask for it takes the whole time."""
+        ...
+
     def doomed(self, records: Sequence[Record]) -> Mapping[int, Reason]:
         """Those of the leased ``records`` that a purge or an erasure has meant since they were leased: they must not go out any more, and are purged when they are
         released. A truth test while nobody is being purged."""

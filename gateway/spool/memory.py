@@ -85,6 +85,10 @@ class MemorySpool:
             finally:
                 timer.cancel()
 
+    async def gathered(self, lane: str, records: int, wait_s: float) -> None:
+        """See :meth:`Spool.gathered`."""
+        await asyncio.sleep(wait_s)
+
     def _take(self, lane: str, max_records: int, max_bytes: int, now: float) -> tuple[list[Record], float]:
         records: list[Record] = []
         size = 0

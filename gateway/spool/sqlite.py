@@ -207,6 +207,17 @@ class SqliteSpool:
                 until = min(until, queue.later[0][0])
             await self._sleep(lane, until)
 
+    async def gathered(self, lane: str, records: int, wait_s: float) -> None:
+        """See :meth:`Spool.gathered`."""
+        deadline = self._loop.time() + wait_s
+        while self._loop.time() < deadline:
+            self._check_open()
+            queue = self._window.queues.get(lane)
+            # What has to be read back is not counted, and is more than one batch.
+            if queue is not None and (queue.behind or queue.available >= records):
+                return
+            await self._sleep(lane, deadline)
+
     async def _sleep(self, lane: str, until: float) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.setdefault(lane, []).append(waiter)

@@ -184,6 +184,10 @@ class JetStreamSpool:
                 continue
             await self._sleep(holding.changed, min(deadline, self._loop.time() + 5.0))
 
+    async def gathered(self, lane: str, records: int, wait_s: float) -> None:
+        """See :meth:`Spool.gathered`. What waits at the broker is not counted here."""
+        await asyncio.sleep(wait_s)
+
     async def _sleep(self, event: asyncio.Event, until: float) -> None:
         event.clear()
         with suppress(TimeoutError):

@@ -67,6 +67,14 @@ async def test_a_leased_record_is_not_handed_out_again(spool: Spool, new: New) -
     assert len({record.id for record in first + second}) == 5
 
 
+async def test_gathering_leases_nothing_and_ends_with_its_time(spool: Spool, new: New) -> None:
+    await spool.put([new("1")])
+    async with asyncio.timeout(20):
+        await spool.gathered("a", 2, 0.05)
+        await spool.gathered("nobody's", 1, 0.05)
+    assert payloads(await spool.lease("a", 10, MIB, 1)) == [b"1"]
+
+
 async def test_lease_is_bounded_by_bytes_but_never_starves(spool: Spool, new: New) -> None:
     await spool.put([new("x" * 100), new("y" * 100), new("z" * 1000)])
     assert len(await spool.lease("a", 10, 200, 1)) == 2
