@@ -50,7 +50,7 @@ def make_changes(
     return Changes(store, Rules(check, apply, declared, lambda: loaded().settings.catalog.test_code_lifetime), time.time)
 
 
-def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:
+def compile_sound(loaded: Loaded, identity_key: bytes) -> Catalogue:
     """The sound part of the catalogue; a pipeline whose every integration is off is off itself."""
     settings = loaded.settings
     sound = {integration.id for integration in settings.integrations}
@@ -60,4 +60,4 @@ def compile_sound(loaded: Loaded, phone_key: bytes) -> Catalogue:
     if "catalog" in loaded.off:
         # what was made in the UI cannot be read: nobody knows its names, and what waits for it must go on waiting
         off |= {"pipelines", "integrations"}
-    return compile_catalogue(served, settings.integrations, phone_key, off)
+    return compile_catalogue(served, settings.integrations, identity_key, off)

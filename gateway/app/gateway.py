@@ -65,7 +65,7 @@ class Gateway:
         self._settings = loaded.settings
         """As started: what cannot change while it runs."""
         self._off_at_start = frozenset(loaded.off)
-        self._phone_key = secrets.token_bytes(32)
+        self._identity_key = secrets.token_bytes(32)
         self.metrics = Metrics()
         self.live = Live()
         """What delivery goes by."""
@@ -186,7 +186,7 @@ class Gateway:
                 _log.error("new configuration refused; the old one stays in force", extra={"problem": str(problem)})
             return
         try:
-            catalogue = await asyncio.get_running_loop().run_in_executor(None, compile_sound, loaded, self._phone_key)
+            catalogue = await asyncio.get_running_loop().run_in_executor(None, compile_sound, loaded, self._identity_key)
         except Exception:  # noqa: BLE001 - as at the start: a defect in a mapping costs nothing that works
             self._gauges.reload_ok = False
             _log.exception("new catalogue cannot be compiled; the old one stays in force")
@@ -221,7 +221,7 @@ class Gateway:
 
     def _compile_or_nothing(self) -> Catalogue:
         try:
-            return compile_sound(self._loaded, self._phone_key)
+            return compile_sound(self._loaded, self._identity_key)
         except Exception:  # noqa: BLE001 - a defect in a mapping must not cost the site: it is served, collect answers 503
             _log.exception("the catalogue cannot be compiled; collect answers 503")
             return Catalogue((), (), {"pipelines", "integrations"})

@@ -132,7 +132,7 @@ class Live:
 def compile_catalogue(
     pipelines: Sequence[PipelineSettings],
     integrations: Sequence[IntegrationSettings],
-    phone_key: bytes,
+    identity_key: bytes,
     off: Collection[str] = (),
 ) -> Catalogue:
     """Compile entries that passed :func:`gateway.catalog.model.validate`; unknown references are the pipeline's ``broken``."""
@@ -143,7 +143,7 @@ def compile_catalogue(
     for settings in pipelines:
         region = settings.default_region
         if region not in sealers:
-            sealers[region] = Sealer(region, phone_key)
+            sealers[region] = Sealer(region, identity_key)
         # named twice, it still gets each event once
         references = tuple(dict.fromkeys(settings.integrations))
         own = tuple(by_id[reference] for reference in references if reference in by_id)

@@ -15,7 +15,7 @@ from gateway.consent.gate import Decision
 from gateway.edge import bots, recent
 from gateway.errors import SpoolUnavailable
 from gateway.event.model import Event, Rejection
-from gateway.identity.seal import Visitor, owner
+from gateway.identity.seal import Visitor
 from gateway.lane import Lane
 from gateway.mapping.names import canonical
 from gateway.mapping.prepared import Prepared, prepare
@@ -185,7 +185,7 @@ class Intake:
                 continue
             # A request's events are mostly one visitor's: hashed once.
             if anonymous != (named := event.anonymous_id or visitor.anonymous_id):
-                anonymous, who = named, owner(named)
+                anonymous, who = named, pipeline.sealer.owner(named)
             before, known = len(records), len(keys)
             repeated: list[Integration] | None = None
             name = canonical(event.name) if event.event_id else ""

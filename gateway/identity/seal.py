@@ -1,8 +1,8 @@
 """Sealing: a raw event and what the edge knows of its visitor become a sealed event (pure).
 
 Law: this is the last place that sees raw identity. Everything TikTok wants hashed is hashed here, everything else that looks personal is
-redacted, and mappings that target ``user.*`` run here because only here their source has a value. No cache is keyed by raw personal data: telephone numbers, whose
-parsing is dear, are remembered under a keyed hash. A sealed event can always be serialised.
+redacted, and mappings that target ``user.*`` run here because only here their source has a value. No cache is keyed by raw personal data: what identity came to is remembered
+for a while under a keyed hash of it, because a visitor sends several events and the parsing of a telephone number is dear. A sealed event can always be serialised.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from gateway.event import fields
 from gateway.event.model import Event
 from gateway.identity import browser_id, click_id, normalise, redact
+from gateway.identity.digests import Digests
 from gateway.identity.sealed import VERSION, SealedEvent, SealedUser
 
 _EARLIEST_S: Final = 946_684_800  # 2000-01-01: older clocks are unset ones
@@ -117,12 +118,10 @@ def _utf8(text: str) -> bytes:
 class Sealer:
     """Seals the events of one pipeline."""
 
-    def __init__(self, region: str, phone_key: bytes, phone_cache_size: int = 16_384) -> None:
-        """``region`` reads telephone numbers without a country code; ``phone_key`` (random bytes) keys the cache of parsed ones."""
+    def __init__(self, region: str, secret: bytes, remembered: int = 32_768) -> None:
+        """``region`` reads telephone numbers without a country code; ``secret`` (random bytes) keys the memory of so many identity values."""
         self._region = region
-        self._phone_key = phone_key.decode("latin-1")
-        self._phones: dict[int, str] = {}
-        self._phones_max = phone_cache_size
+        self._digests = Digests(secret, remembered)
         self._granted: list[str] = []
         self._source = ""
         self._consent: dict[str, Any] = {"granted": self._granted, "source": self._source}
@@ -210,6 +209,17 @@ class Sealer:
             self._consent = {"granted": granted, "source": source}
         return self._consent
 
+    def owner(self, anonymous_id: str) -> str:
+        """As :func:`owner`, remembered like the rest of an identity."""
+        if not anonymous_id:
+            return ""
+        key = self._digests.key("owner", anonymous_id)
+        known = self._digests.get(key)
+        if known is None:
+            known = owner(anonymous_id)
+            self._digests.keep(key, known)
+        return known
+
     def overlay(self, event: Event, rules: tuple[UserRule, ...]) -> dict[str, Any]:
         """The user fields that an integration's own mappings give, normalised and hashed like the others."""
         user: dict[str, Any] = {}
@@ -237,22 +247,22 @@ class Sealer:
         text = raw.strip() if type(raw) is str else fields.text(raw)
         if not text:
             return ""
-        normaliser, nothing = None, normalise.NO_IDS
-        if field not in {"email", "phone", "external_id"}:  # which are what events have
-            normaliser = _HASHED.get(field)
-            if normaliser is None:
-                return self._plain(field, text)
-            if field in normalise.NAMED:
-                nothing = normalise.PLACEHOLDERS
+        if field not in _HASHED:
+            return self._plain(field, text)
+        digests = self._digests
+        key = digests.key(field, text)
+        known = digests.get(key)
+        if known is None:
+            known = self._hashed(field, text)
+            digests.keep(key, known)
+        return known
+
+    def _hashed(self, field: str, text: str) -> str:
         if len(text) == 64 and normalise.is_digest(text):
             return normalise.digest(text)
-        if normalise.is_nothing(text, nothing):
+        if normalise.is_nothing(text, normalise.PLACEHOLDERS if field in normalise.NAMED else normalise.NO_IDS):
             return ""
-        if field == "phone":
-            return self._phone(text)
-        if field == "external_id":
-            return sha256(text)
-        normal = normalise.email(text) if normaliser is None else normaliser(text, self._region)
+        normal = _HASHED[field](text, self._region)
         return sha256(normal) if normal else ""
 
     def _plain(self, field: str, text: str) -> str:
@@ -260,18 +270,6 @@ class Sealer:
             return "" if normalise.is_nothing(text, normalise.PLACEHOLDERS) else normaliser(text, self._region)[:100]
         check = _CHECKED.get(field)
         return text if check is not None and check(text) else ""
-
-    def _phone(self, text: str) -> str:
-        # 64 bits: that a number is taken for one of those remembered has a chance of one in a quadrillion.
-        key = hash(self._phone_key + text)
-        known = self._phones.get(key)
-        if known is None:
-            normal = normalise.phone(text, self._region)
-            if len(self._phones) >= self._phones_max:
-                # The oldest goes: keeping count of the latest use would cost every look-up as much as the hash itself.
-                del self._phones[next(iter(self._phones))]
-            known = self._phones[key] = sha256(normal) if normal else ""
-        return known
 
     def _fallback_id(self, event: Event, visitor: Visitor) -> str:
         return (

@@ -213,22 +213,3 @@ def test_normalising_twice_changes_nothing(text, field):
 def test_phones_are_e164_or_nothing(number, region):
     found = normalise.phone(str(number), region)
     assert found == "" or (found[0] == "+" and found[1:].isdigit() and 7 <= len(found) <= 16)
-
-
-@pytest.mark.interpreted
-def test_phone_cache_holds_no_raw_number_and_is_bounded():
-    seal = Sealer("GB", b"k" * 32, phone_cache_size=4)
-    for n in range(20):
-        seal.field("phone", f"+4477009001{n:02d}")
-    held = repr(seal.__dict__)
-    assert "77009001" not in held
-    assert len(seal._phones) == 4
-    assert seal.field("phone", "+447700900119") == digest("+447700900119")
-    assert next(iter(seal._phones)) != next(iter(_filled(b"other" * 4)._phones))
-
-
-def _filled(key: bytes) -> Sealer:
-    seal = Sealer("GB", key, phone_cache_size=4)
-    for n in range(16, 20):
-        seal.field("phone", f"+4477009001{n:02d}")
-    return seal
