@@ -30,6 +30,7 @@ from gateway.event.model import Event
 from gateway.identity.seal import Sealer, Visitor
 from gateway.identity.sealed import SealedEvent
 from gateway.mapping.compile import Program
+from gateway.mapping.prepared import prepare
 from gateway.spool.base import NewRecord
 from gateway.telemetry.metrics import Metrics
 
@@ -44,6 +45,9 @@ class _Sink:
     def put(self, records: list[NewRecord]) -> "asyncio.Future[None]":
         self.records = records
         return self._future
+
+    def keeps(self, _lane: str) -> bool:
+        return True
 
 
 def best_us(step: Callable[[], object], events: int, number: int, repeat: int = 5) -> float:
@@ -132,6 +136,7 @@ def main() -> None:
     stored = orjson.loads(payload)
     program = catalogue.integrations["tiktok"].program
     apply = program.apply
+    stranger = Sealer("GB", os.urandom(16), 2).seal  # which remembers nobody
     steps: dict[str, Callable[[], object]] = {
         "parse: JSON": lambda: jsonbody.load(body),
         "parse: JSON and canonical event": lambda: signal.parse(jsonbody.load(body), None),
@@ -141,6 +146,10 @@ def main() -> None:
         "seal": lambda: seal(
             event, visitor, pipeline="shop", granted=["marketing"], consent_source="event", gpc=False, received=0.0, event_id=""
         ),
+        "seal: a visitor's first event": lambda: stranger(
+            event, visitor, pipeline="shop", granted=["marketing"], consent_source="event", gpc=False, received=0.0, event_id=""
+        ),
+        "map ahead": lambda: prepare(program, sealed),
         "payload: write": lambda: orjson.dumps(sealed),
         "payload: read": lambda: orjson.loads(payload),
         "map": lambda: apply(stored),

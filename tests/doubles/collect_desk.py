@@ -19,7 +19,6 @@ from gateway.edge.collect import Collector
 from gateway.edge.head import Head
 from gateway.edge.plain import UNREAD
 from gateway.edge.settings import CookieSettings
-from gateway.lane import Lane
 from gateway.mapping.compile import Mapped
 from gateway.mapping.prepared import Prepared
 from gateway.outcome import Reason
@@ -156,14 +155,13 @@ class Desk:
     async def sealed(self, lane: str = "tt") -> list[dict[str, Any]]:
         """What waits in a lane, decoded."""
         assert self.spool is not None
-        program = self.live.current.integrations[Lane.parse(lane).integration].program
         found = []
         for record in await self.spool.lease(lane, 10_000, 1 << 30, 0.0):
             sealed = orjson.loads(record.payload)
             if isinstance(ready := record.beside, Prepared):
-                mapped = program.apply(orjson.loads(record.payload))
+                mapped = ready.program.apply(orjson.loads(record.payload))
                 assert isinstance(mapped, Mapped)
-                assert (ready.program, ready.event_id, ready.data) == (program, sealed["event_id"], orjson.dumps(mapped.item))
+                assert (ready.event_id, ready.data) == (sealed["event_id"], orjson.dumps(mapped.item))
             found.append(sealed)
         return found
 
