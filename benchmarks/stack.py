@@ -4,7 +4,6 @@ Law: every part is the real product or the real peer, started by its own command
 """
 
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.ports import free_port
 
 _CONFIG = """\
 version: 1
@@ -54,20 +54,6 @@ def build() -> str:
     """``compiled`` or ``interpreted``: what :data:`INTERPRETER` runs."""
     script = "import gateway.event.fields as m; print('interpreted' if m.__file__.endswith('.py') else 'compiled')"
     return subprocess.run([*INTERPRETER, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
-
-
-_PORTS = range(4_000, 10_000)
-"""Below those that the system gives to outgoing connections: by the time that its server starts one of those may be gone."""
-_next_port = itertools.cycle([_PORTS[(os.getpid() * 97 + n) % len(_PORTS)] for n in range(len(_PORTS))])
-
-
-def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago, and has not been given to anybody here for long."""
-    for port in itertools.islice(_next_port, len(_PORTS)):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port is left")
 
 
 def get(url: str, timeout_s: float = 5.0) -> bytes:

@@ -24,8 +24,8 @@ from benchmarks.faults.kill import arrived_whole, event
 from benchmarks.faults.life import Life
 from benchmarks.faults.receiver import Receiver
 from benchmarks.faults.servers import Cluster, Server
+from benchmarks.ports import free_port
 from benchmarks.promises import RESULTS, Promise, judge, keep
-from benchmarks.stack import free_port
 from gateway.spool.settings import SpoolSettings
 
 _SENDERS = 8

@@ -19,7 +19,7 @@ from benchmarks.faults.receiver import Receiver
 from benchmarks.faults.servers import Cluster
 from benchmarks.faults.visitors import Seen, Visitors
 from benchmarks.load.requests import collect_request, event_id
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _STREAM = "cluster"
 _RUN = "cluster"

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _CONFIG = """\
 version: 1

@@ -22,7 +22,7 @@ import orjson
 
 from benchmarks.faults.life import Life, missing, missing_in_files, queued
 from benchmarks.faults.receiver import Receiver
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _SENDERS = 8
 _BATCH = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _CONFIG = """\
 version: 1

@@ -27,7 +27,7 @@ from benchmarks.faults.kill import arrived_whole, event
 from benchmarks.faults.life import Life, missing, queued
 from benchmarks.faults.power import MIB, leased
 from benchmarks.faults.receiver import Receiver
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 from gateway.errors import GatewayError, SpoolLocked, SpoolUnavailable
 from gateway.outcome import Outcome, Reason
 from gateway.spool.base import Done, NewRecord, Retry, Settlement

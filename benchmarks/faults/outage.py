@@ -19,7 +19,7 @@ from benchmarks.faults.life import Life, missing, queued, requests
 from benchmarks.faults.receiver import Receiver
 from benchmarks.faults.visitors import Seen, Visitors
 from benchmarks.load.requests import collect_request, event_id
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _SECOND_S = 1.0
 _DRAIN_S = 180.0

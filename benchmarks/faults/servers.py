@@ -16,7 +16,7 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _START_S = 20.0
 

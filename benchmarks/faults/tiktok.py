@@ -21,7 +21,7 @@ import orjson
 
 from benchmarks.faults.kill import event
 from benchmarks.faults.life import Life, missing, queued
-from benchmarks.stack import free_port
+from benchmarks.ports import free_port
 
 _PATIENCE_S = 40.0
 _TIMEOUT_S = 3.0

@@ -12,7 +12,8 @@ from benchmarks.account import Account, Measured
 from benchmarks.drive import Driven, drive
 from benchmarks.figure import Context, Figure
 from benchmarks.load.requests import collect_request
-from benchmarks.stack import Part, Stack, free_port, get, sandbox_stats, settled_stats, stack
+from benchmarks.ports import free_port
+from benchmarks.stack import Part, Stack, get, sandbox_stats, settled_stats, stack
 
 
 def _start_s(parts: Stack, tiktok_port: int, name: str) -> tuple[Part, float]:

@@ -5,8 +5,8 @@ A port that was free a moment ago may be gone when its server starts, where seve
 
 import itertools
 import os
-import socket
-from contextlib import suppress
+
+from benchmarks.ports import first_free
 
 _FIRST, _EACH, _WORKERS = 10_000, 2_000, 11
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
@@ -18,11 +18,7 @@ for _ in range(os.getpid() % _EACH):
 
 def free_port() -> int:
     """A port that nothing of this machine listens on."""
-    for port in itertools.islice(_next, _EACH):
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port is left")
+    return first_free(_next, _EACH)
 
 
 def free_ports(count: int) -> list[int]:
